@@ -1,0 +1,99 @@
+//! What became of a recipient, as plain values: the reply to the client, the log and the metrics are
+//! made of them.
+
+use crate::names::MxHost;
+use crate::policy::{Level, PolicySource};
+use crate::smtp::reply::Reply;
+use crate::tls::TlsSeen;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+/// What became of one recipient.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    pub result: DeliveryResult,
+    /// What the client is told: CONTRACT of replies, ready to be sent.
+    pub reply: Reply,
+    /// The host that decided; `None` if none was reached.
+    pub via: Option<Arc<Via>>,
+    pub possible_duplicate: PossibleDuplicate,
+    /// Hosts and addresses tried for this recipient.
+    pub attempts: u32,
+    /// Why the policy held it back, if it did.
+    pub blocked: Option<PolicyBlock>,
+}
+
+/// The `result` of logs and metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DeliveryResult {
+    Delivered,
+    Deferred,
+    Rejected,
+    Queued,
+}
+
+impl DeliveryResult {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Deferred => "deferred",
+            Self::Rejected => "rejected",
+            Self::Queued => "queued",
+        }
+    }
+}
+
+/// Whether the message may have been accepted although we were not told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PossibleDuplicate {
+    No,
+    Yes,
+}
+
+/// A delivery that TLS policy held back; labels of `policy_blocked_total`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyBlock {
+    pub policy: PolicySource,
+    /// RFC 8460's result type.
+    pub reason: &'static str,
+}
+
+/// The channel over which a recipient's fate was decided.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Via {
+    /// Unexpanded; `None` for an address literal.
+    pub mx: Option<MxHost>,
+    pub address: SocketAddr,
+    pub source: Option<IpAddr>,
+    pub policy: PolicySource,
+    pub level: Level,
+    pub rule_name: Option<Arc<str>>,
+    pub channel: Channel,
+}
+
+/// How the mail went.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Channel {
+    Tls(Arc<TlsSeen>),
+    Plaintext(PlaintextCause),
+    /// No channel came about that mail could use.
+    None,
+}
+
+/// Why mail went in the clear; the `cause` of `plaintext_total`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PlaintextCause {
+    NoStarttls,
+    TlsFailed,
+    PolicyNone,
+}
+
+impl PlaintextCause {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoStarttls => "no_starttls",
+            Self::TlsFailed => "tls_failed",
+            Self::PolicyNone => "policy_none",
+        }
+    }
+}

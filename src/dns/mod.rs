@@ -1,0 +1,90 @@
+//! Questions to the DNS. hickory is used here and nowhere else.
+//!
+//! An [`Answer`] is records with their proof and the time until which they hold; absence is an answer
+//! too. Only "we could not find out" is an error.
+
+use crate::names::DomainName;
+use std::net::IpAddr;
+use std::time::Instant;
+
+/// What was asked for, found or proven absent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer<T> {
+    /// Empty unless `existence` is `Present`.
+    pub records: Vec<T>,
+    pub existence: Existence,
+    pub proof: Proof,
+    /// The name at the end of the CNAME chain, where the records are.
+    pub canonical: DomainName,
+    /// When the answer, of whatever kind, stops being good.
+    pub expires: Instant,
+}
+
+/// Whether there is something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existence {
+    Present,
+    /// The name exists, a record of this type does not.
+    NoData,
+    NxDomain,
+}
+
+/// Whether DNSSEC proves the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof {
+    Secure,
+    /// Proven to be unsigned, or not validated at all.
+    Insecure,
+}
+
+/// Why nothing was found out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LookupFailure {
+    #[error("DNSSEC validation failed (bogus): {0}")]
+    Bogus(String),
+    #[error("server failure ({0})")]
+    ServerFailure(String),
+    #[error("time-out")]
+    TimedOut,
+    #[error("no DNS server reachable: {0}")]
+    Unreachable(String),
+    #[error("more than {} aliases", MAX_ALIASES)]
+    TooManyAliases,
+    #[error("malformed answer: {0}")]
+    Malformed(String),
+}
+
+/// Longest CNAME chain that is followed.
+pub const MAX_ALIASES: usize = 10;
+
+/// An MX record; `host` is `None` for the root, which is how a null MX is written (RFC 7505 §3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MxRecord {
+    pub preference: u16,
+    pub host: Option<DomainName>,
+}
+
+/// Address families, asked separately.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Family {
+    V4,
+    V6,
+}
+
+impl Family {
+    pub fn of(ip: IpAddr) -> Self {
+        if ip.is_ipv4() { Self::V4 } else { Self::V6 }
+    }
+}
+
+/// `[dns]`, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DnsSettings {
+    /// Empty: those of /etc/resolv.conf.
+    pub servers: Vec<std::net::SocketAddr>,
+    /// For one question in all, retries included.
+    pub timeout: std::time::Duration,
+}
+
+/// Told of each question that went to a server: record type and result, both fit for labels.
+pub type QueryObserver = std::sync::Arc<dyn Fn(&'static str, &'static str) + Send + Sync>;

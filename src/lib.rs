@@ -1,0 +1,31 @@
+//! Sealpost: an outbound SMTP relay that enforces TLS policy.
+//!
+//! **discover** what a destination publishes (I/O, facts) → **decide** what must be proven (pure) →
+//! **deliver** (obey) → **record** (tell once).
+//!
+//! A module may use only modules of a lower rank; `tests/layers.rs` enforces it.
+//!
+//! | rank | modules | what they are |
+//! |---|---|---|
+//! | run | `cli` `daemon` `admin` `config` `server` | what an operator types; owns tasks; HTTP; the file; SMTP in |
+//! | pipeline | `relay` `ledger` `delivery` `discovery` | the spine; what happened; one host; what is published |
+//! | outside | `message` `store` `tls` `dns` `clock` | content, SQL, rustls, hickory, time: one home each |
+//! | core | `policy` `smtp` `names` | pure: no await, no clock, no log |
+
+pub mod admin;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod daemon;
+pub mod delivery;
+pub mod discovery;
+pub mod dns;
+pub mod ledger;
+pub mod message;
+pub mod names;
+pub mod policy;
+pub mod relay;
+pub mod server;
+pub mod smtp;
+pub mod store;
+pub mod tls;

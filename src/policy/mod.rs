@@ -1,0 +1,22 @@
+//! What a connection to an MX host must prove: pure values and pure functions.
+//!
+//! Facts and rules go in, a [`HostVerdict`] with its reason comes out. No await, no clock, no log, so
+//! that one table test can try every combination.
+
+mod facts;
+mod failure;
+mod level;
+pub mod postfix_map;
+mod requirement;
+mod rules;
+mod verdict;
+
+pub use facts::{Demand, HostFacts, TlsaFinding};
+pub use failure::{CertificateProblem, TlsFailure};
+pub use level::{Level, PolicySource};
+pub use requirement::{
+    Authentication, ClientCertificate, Encryption, Fingerprint, HostPolicy, OnFailure,
+    PlaintextPermit, ReferenceName, TlsRequirement, TlsVersion,
+};
+pub use rules::{Enforce, MatchName, Published, Rule, RuleConflict, Rules};
+pub use verdict::{HostVerdict, for_host};

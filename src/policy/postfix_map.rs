@@ -1,0 +1,1 @@
+//! Rules in the syntax of Postfix's `smtp_tls_policy_maps` text files.

@@ -1,0 +1,137 @@
+//! What must be proven before mail may flow: the verdict's payload, and half of the pool's key.
+
+use super::level::{Level, PolicySource};
+use crate::names::DomainName;
+use std::fmt;
+use std::sync::Arc;
+
+/// A TLS version that can be demanded or was negotiated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum TlsVersion {
+    V1_2,
+    V1_3,
+}
+
+impl TlsVersion {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::V1_2 => "1.2",
+            Self::V1_3 => "1.3",
+        }
+    }
+}
+
+impl fmt::Display for TlsVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TLSv{}", self.as_str())
+    }
+}
+
+/// Whether the channel must be encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Encryption {
+    Never,
+    Opportunistic,
+    Mandatory,
+}
+
+/// A name that a certificate must carry.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ReferenceName {
+    /// This name; a certificate's `*.` matches exactly one label (RFC 6125 §6.4.3).
+    Exact(DomainName),
+    /// `.example.com`: any name below it, as in Postfix.
+    Below(DomainName),
+}
+
+impl fmt::Display for ReferenceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(name) => write!(f, "{name}"),
+            Self::Below(name) => write!(f, ".{name}"),
+        }
+    }
+}
+
+/// A pinned leaf: SHA-256 of the certificate or of its SubjectPublicKeyInfo, both in DER.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Fingerprint {
+    Certificate([u8; 32]),
+    PublicKey([u8; 32]),
+    /// A pin from a Postfix map, which may mean either.
+    Either([u8; 32]),
+}
+
+/// How the MX must be authenticated.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Authentication {
+    None,
+    Fingerprint(Arc<[Fingerprint]>),
+    /// A path to a trusted root, and one of these names; an empty list matches nothing.
+    WebPki(Arc<[ReferenceName]>),
+}
+
+/// Whether our client certificate is presented.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum ClientCertificate {
+    #[default]
+    Withhold,
+    Present,
+}
+
+/// What a channel must be. Equality is what lets two domains share a connection.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TlsRequirement {
+    pub encryption: Encryption,
+    pub authentication: Authentication,
+    /// Binds wherever TLS is mandatory; opportunistic delivery takes what it gets.
+    pub min_version: TlsVersion,
+    pub client_certificate: ClientCertificate,
+}
+
+/// What becomes of a message that the policy blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum OnFailure {
+    #[default]
+    Defer,
+    Reject,
+}
+
+/// The verdict for one host, with its why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostPolicy {
+    pub level: Level,
+    pub source: PolicySource,
+    /// Whose policy it is, for replies: a domain, or the next hop.
+    pub subject: Arc<str>,
+    /// The `name` of the rule in force, for metrics.
+    pub rule_name: Option<Arc<str>>,
+    pub enforce: Arc<TlsRequirement>,
+    /// Judged in the same handshake, recorded, never fatal.
+    pub audit: Option<Arc<TlsRequirement>>,
+    pub on_failure: OnFailure,
+    // Only `policy` builds verdicts.
+    pub(super) sealed: (),
+}
+
+/// Leave to send in the clear. Only `policy` can make one: sending in the clear against the policy
+/// does not compile.
+#[derive(Debug)]
+pub struct PlaintextPermit {
+    _sealed: (),
+}
+
+impl HostPolicy {
+    /// The permit, where the policy in force lets mail go in the clear at all.
+    pub fn plaintext_permit(&self) -> Option<PlaintextPermit> {
+        match self.enforce.encryption {
+            Encryption::Never | Encryption::Opportunistic => Some(PlaintextPermit { _sealed: () }),
+            Encryption::Mandatory => None,
+        }
+    }
+
+    /// How replies and logs name the policy: `rule of example.com`.
+    pub fn describe(&self) -> String {
+        format!("{} policy of {}", self.source, self.subject)
+    }
+}

@@ -1,0 +1,56 @@
+//! Paths and mailboxes (RFC 5321 §4.1.2, RFC 6531 §3.3), kept as written so that a quoted local
+//! part stays quoted.
+
+use crate::names::DomainName;
+use std::fmt;
+use std::net::IpAddr;
+
+/// A mailbox as it stood in a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mailbox {
+    /// The local part as written: quotes and all, UTF-8 where SMTPUTF8 allows it.
+    pub local: String,
+    pub domain: MailDomain,
+}
+
+/// What follows the `@`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MailDomain {
+    /// A name, as A-labels for routing and as it was written.
+    Name { ascii: DomainName, written: String },
+    /// `[192.0.2.1]` or `[IPv6:2001:db8::1]`.
+    Literal(IpAddr),
+}
+
+/// MAIL FROM's path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReversePath {
+    /// `<>` (RFC 5321 §4.5.5).
+    Null,
+    Mailbox(Mailbox),
+}
+
+impl fmt::Display for MailDomain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name { written, .. } => f.write_str(written),
+            Self::Literal(IpAddr::V4(ip)) => write!(f, "[{ip}]"),
+            Self::Literal(IpAddr::V6(ip)) => write!(f, "[IPv6:{ip}]"),
+        }
+    }
+}
+
+impl fmt::Display for Mailbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.local, self.domain)
+    }
+}
+
+impl fmt::Display for ReversePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => Ok(()),
+            Self::Mailbox(mailbox) => mailbox.fmt(f),
+        }
+    }
+}
