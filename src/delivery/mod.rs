@@ -1,6 +1,23 @@
 //! Delivery of a message to the hosts of one route: obey the verdict.
 
+mod connection;
+mod courier;
+mod failure;
+mod health;
+mod observer;
 pub mod outcome;
+mod pool;
+mod reach;
+mod replies;
 mod settings;
+mod tls_memory;
+mod transaction;
+mod wire;
+mod withdrawal;
+
+pub use courier::{Attempt, Courier, Deadlines, MayBeThisHost, Reached, Stop, Way};
+pub use observer::{Enforced, Observer};
+pub use tls_memory::{TlsFailureRecord, TlsFailureStore, TlsMemory};
+pub use withdrawal::{PointOfNoReturn, Withdrawn, unless_withdrawn};
 
 pub use settings::{DeliverySettings, EightBit, PlaintextFallback};

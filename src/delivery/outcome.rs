@@ -23,6 +23,29 @@ pub struct Outcome {
     pub blocked: Option<PolicyBlock>,
 }
 
+/// What one attempt at one host made of a recipient.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settled {
+    pub result: DeliveryResult,
+    pub reply: Reply,
+    pub via: Option<Arc<Via>>,
+    pub possible_duplicate: PossibleDuplicate,
+    pub blocked: Option<PolicyBlock>,
+    /// How far it reaches; a delivery is always `Recipient`.
+    pub scope: Scope,
+}
+
+/// How far an attempt's result reaches; the walk over the hosts reads this, never the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// This host could not; the next may.
+    Host,
+    /// No host will take this message.
+    Message,
+    /// This recipient's fate is decided.
+    Recipient,
+}
+
 /// The `result` of logs and metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DeliveryResult {

@@ -1,6 +1,7 @@
 //! Paths and mailboxes (RFC 5321 §4.1.2, RFC 6531 §3.3), kept as written so that a quoted local
 //! part stays quoted.
 
+use super::envelope::Utf8;
 use crate::names::DomainName;
 use std::fmt;
 use std::net::IpAddr;
@@ -51,6 +52,28 @@ impl fmt::Display for ReversePath {
         match self {
             Self::Null => Ok(()),
             Self::Mailbox(mailbox) => mailbox.fmt(f),
+        }
+    }
+}
+
+impl Mailbox {
+    /// The mailbox for a command: as written under SMTPUTF8, else with the domain as A-labels.
+    pub fn for_wire(&self, utf8: Utf8) -> String {
+        match (utf8, &self.domain) {
+            (Utf8::NotNeeded, MailDomain::Name { ascii, written }) if !written.is_ascii() => {
+                format!("{}@{ascii}", self.local)
+            }
+            (Utf8::NotNeeded | Utf8::Needed, _) => self.to_string(),
+        }
+    }
+}
+
+impl ReversePath {
+    /// As [`Mailbox::for_wire`]; empty for the null path.
+    pub fn for_wire(&self, utf8: Utf8) -> String {
+        match self {
+            Self::Null => String::new(),
+            Self::Mailbox(mailbox) => mailbox.for_wire(utf8),
         }
     }
 }

@@ -183,3 +183,13 @@ impl TlsServer {
         unimplemented!()
     }
 }
+
+/// A TLS connection to an MX host.
+pub type ClientTls = tokio_rustls::client::TlsStream<tokio::net::TcpStream>;
+
+/// The TLS fault behind a failed read, if it is one: under TLS 1.3 a server's alert arrives only after
+/// our side of the handshake is done (RFC 8446 §4.4).
+pub fn peer_fault(error: &std::io::Error) -> Option<TlsFailure> {
+    let fault = error.get_ref()?.downcast_ref::<tokio_rustls::rustls::Error>()?;
+    Some(TlsFailure::Handshake(fault.to_string()))
+}

@@ -1,0 +1,126 @@
+//! Why one host could not take a message: reasons, and how far each reaches.
+
+use crate::policy::TlsFailure;
+use crate::smtp::reply::{Reply, ReplyError};
+use std::fmt;
+
+/// What we were waiting for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    Greeting,
+    Ehlo,
+    Starttls,
+    EhloAfterTls,
+    Mail,
+    Rcpt,
+    Data,
+    Content,
+    FinalDot,
+    Rset,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Greeting => "greeting",
+            Self::Ehlo => "EHLO",
+            Self::Starttls => "STARTTLS",
+            Self::EhloAfterTls => "EHLO after STARTTLS",
+            Self::Mail => "MAIL",
+            Self::Rcpt => "RCPT",
+            Self::Data => "DATA",
+            Self::Content => "sending the message",
+            Self::FinalDot => "end of message",
+            Self::Rset => "RSET",
+        })
+    }
+}
+
+/// Why an attempt at one host ended.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    #[error("cannot connect: {0}")]
+    Connect(String),
+    #[error("no answer to the connection within {0} s")]
+    ConnectTimeout(u64),
+    #[error("no slot for a connection within 30 s")]
+    NoSlot,
+    /// The host said no.
+    #[error("{reply} (reply to {stage})")]
+    Refused { stage: Stage, reply: Reply },
+    #[error("connection lost ({stage})")]
+    Lost { stage: Stage },
+    #[error("time-out ({stage})")]
+    TimedOut { stage: Stage },
+    #[error("{error} ({stage})")]
+    Protocol { stage: Stage, error: ReplyError },
+    /// A reply of a class that does not belong there, or one that nobody asked for.
+    #[error("unexpected reply to {stage}: {reply}")]
+    Unexpected { stage: Stage, reply: Reply },
+    #[error("{0}")]
+    Tls(TlsFailure),
+    /// The TLS channel failed and plaintext is not allowed yet (`plaintext_fallback`).
+    #[error("{failure}")]
+    TlsDelayed { failure: TlsFailure, plaintext_from: String },
+    #[error("mail loops back to this host")]
+    LoopsBack,
+    #[error("SMTPUTF8 is needed and not offered")]
+    NoSmtpUtf8,
+    #[error("8BITMIME is needed and not offered (see outbound.assume_8bit)")]
+    NoEightBitMime,
+    #[error("message of {size} octets is above its limit of {limit}")]
+    TooBig { size: u64, limit: u64 },
+    #[error("the message cannot be read from the spool: {0}")]
+    Spool(String),
+}
+
+impl Failure {
+    /// Whether the fault lies with the address, whoever the mail is for: worth remembering, so that
+    /// it does not cost the next message time. Replies to MAIL, RCPT and DATA never are, but for 421.
+    pub fn blames_address(&self) -> bool {
+        let early = |stage: &Stage| {
+            matches!(
+                stage,
+                Stage::Greeting | Stage::Ehlo | Stage::Starttls | Stage::EhloAfterTls
+            )
+        };
+        match self {
+            Self::Connect(_) | Self::ConnectTimeout(_) => true,
+            Self::Refused { stage, reply } => early(stage) || reply.code == 421,
+            Self::Lost { stage }
+            | Self::TimedOut { stage }
+            | Self::Protocol { stage, .. }
+            | Self::Unexpected { stage, .. } => early(stage),
+            Self::Tls(failure) | Self::TlsDelayed { failure, .. } => match failure {
+                TlsFailure::Handshake(_)
+                | TlsFailure::HandshakeTimeout
+                | TlsFailure::ConnectionLost
+                | TlsFailure::NoCommonParameters
+                | TlsFailure::SurplusAfterStarttls => true,
+                // Quick to find out, and other policies may be content with the host.
+                TlsFailure::StarttlsNotOffered
+                | TlsFailure::StarttlsRefused(_)
+                | TlsFailure::VersionTooOld(_)
+                | TlsFailure::Certificate(_) => false,
+            },
+            Self::NoSlot
+            | Self::LoopsBack
+            | Self::NoSmtpUtf8
+            | Self::NoEightBitMime
+            | Self::TooBig { .. }
+            | Self::Spool(_) => false,
+        }
+    }
+
+    /// Whether the host can be reached over its other address family with better hope: a refusal on
+    /// policy grounds, which is often about the source address.
+    pub fn is_policy_refusal(&self) -> bool {
+        match self {
+            Self::Refused { reply, .. } => {
+                (500..=599).contains(&reply.code)
+                    && reply.enhanced.is_some_and(|e| e.class == 5 && e.subject == 7)
+            }
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! What delivery tells while it works; the ledger listens.
+
+use crate::policy::{PolicySource, TlsFailure};
+use crate::tls::TlsSeen;
+use std::time::Duration;
+
+/// Told once per fact. Implementations must not block.
+pub trait Observer: Send + Sync + std::fmt::Debug {
+    /// A handshake that came about and was judged.
+    fn handshake(&self, seen: &TlsSeen, elapsed: Duration);
+
+    /// A TLS failure, once per connection.
+    fn tls_failure(&self, failure: &TlsFailure, policy: PolicySource, enforced: Enforced);
+
+    /// How many connections to MX hosts are in use and how many are kept for later.
+    fn connections(&self, active: usize, idle: usize);
+
+    /// 8-bit content met a host without 8BITMIME.
+    fn eight_bit_refused(&self);
+}
+
+/// Whether a TLS failure held mail back or was only observed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Enforced {
+    Yes,
+    No,
+}

@@ -1,0 +1,401 @@
+//! From a host's addresses to a connection that is clear to send: a kept one, else a new one by
+//! staggered attempts over the addresses that are not known to be down.
+
+use super::connection::{LoopCheck, Mode, Plan, establish};
+use super::failure::Failure;
+use super::health::{Health, Probe, Standing, Subject};
+use super::observer::Observer;
+use super::outcome::Channel;
+use super::pool::{Grant, Limits, Pool, PoolKey, Ready, Slot};
+use super::settings::DeliverySettings;
+use super::tls_memory::TlsMemory;
+use crate::discovery::ImplicitTls;
+use crate::message::Message;
+use crate::names::MxHost;
+use crate::policy::{Encryption, HostPolicy};
+use crate::tls::TlsClient;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+/// After so long without an answer the next address is tried beside the first (RFC 8305 §8).
+const STAGGER: Duration = Duration::from_millis(300);
+/// How long a delivery waits for a slot.
+const SLOT_WAIT: Duration = Duration::from_secs(30);
+
+/// One host, as far as reaching it goes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Target<'a> {
+    pub host: Option<&'a MxHost>,
+    pub policy: &'a HostPolicy,
+    pub implicit_tls: ImplicitTls,
+    pub message: &'a Message,
+    pub settings: &'a DeliverySettings,
+    pub tls: &'a TlsClient,
+    /// Stands for the next hop where slots are shared and source addresses chosen.
+    pub next_hop: u64,
+    pub loops: LoopCheck,
+    pub mode: Mode,
+    pub reuse: Reuse,
+    pub until: Instant,
+}
+
+/// Whether a kept connection will do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reuse {
+    Allowed,
+    /// A kept one has just turned out to be dead.
+    No,
+}
+
+/// Why a host was not reached, and where.
+#[derive(Debug)]
+pub(super) struct Unreached {
+    pub failure: Failure,
+    pub address: SocketAddr,
+    /// Addresses whose TLS failed: now, or as remembered.
+    pub tls_failed: Vec<(SocketAddr, Freshness)>,
+    /// Addresses really tried.
+    pub tried: u32,
+}
+
+/// Whether a TLS failure happened just now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Freshness {
+    Now,
+    Remembered,
+}
+
+/// What reaching hosts shares between deliveries.
+#[derive(Debug, Clone)]
+pub(super) struct Reacher {
+    pub pool: Pool,
+    pub health: Health,
+    pub tls_memory: TlsMemory,
+    pub observer: Arc<dyn Observer>,
+}
+
+struct Candidate {
+    key: Arc<PoolKey>,
+    _probes: Vec<Probe>,
+}
+
+enum Won {
+    Kept(Box<Ready>),
+    Fresh(TcpStream, Slot),
+}
+
+impl Target<'_> {
+    pub(super) fn limits(&self) -> Limits {
+        Limits {
+            total: self.settings.max_connections,
+            per_address: self.settings.max_connections_per_mx,
+            idle: self.settings.idle_connection_timeout,
+        }
+    }
+
+    fn hostname(&self) -> &crate::names::DomainName {
+        self.message.origin.hostname.as_ref().unwrap_or(&self.settings.hostname)
+    }
+
+    /// The source address: of the right family, always the same one for a next hop.
+    fn source(&self, to: IpAddr) -> Option<IpAddr> {
+        let listener = &self.message.origin.bind;
+        let bind = if listener.is_empty() { &self.settings.bind } else { listener };
+        let family: Vec<IpAddr> =
+            bind.iter().copied().filter(|from| from.is_ipv4() == to.is_ipv4()).collect();
+        let count = u64::try_from(family.len()).unwrap_or(1).max(1);
+        family.get(usize::try_from(self.next_hop % count).unwrap_or(0)).copied()
+    }
+
+    fn key(&self, address: SocketAddr) -> PoolKey {
+        PoolKey {
+            address,
+            host: self.host.cloned(),
+            implicit_tls: self.implicit_tls,
+            enforce: Arc::clone(&self.policy.enforce),
+            audit: self.policy.audit.clone(),
+            encryption: match self.mode {
+                Mode::Tls => self.policy.enforce.encryption,
+                Mode::PlaintextFallback => Encryption::Never,
+            },
+            tls_required: self.message.tls_required,
+            source: self.source(address.ip()),
+            hostname: self.hostname().clone(),
+        }
+    }
+}
+
+impl Reacher {
+    /// A connection to one of the addresses, which satisfies the policy.
+    pub(super) async fn reach(
+        &self,
+        target: &Target<'_>,
+        addresses: &[SocketAddr],
+    ) -> Result<Ready, Unreached> {
+        let keys: Vec<_> = addresses.iter().map(|&a| Arc::new(target.key(a))).collect();
+        if target.reuse == Reuse::Allowed
+            && let Some(kept) = keys.iter().find_map(|key| self.pool.idle(key))
+        {
+            return Ok(kept);
+        }
+        let mut trail = Trail::default();
+        let mut candidates = self.candidates(target, keys, &mut trail);
+        while !candidates.is_empty() && Instant::now() < target.until {
+            let share = share(target.until, candidates.len());
+            let (candidate, won) = match self.race(&mut candidates, target, share).await {
+                Ok(won) => won,
+                Err(failures) => {
+                    for (key, failure) in failures {
+                        self.blame(target, &key, &failure);
+                        trail.add(key.address, failure);
+                    }
+                    continue;
+                }
+            };
+            let key = Arc::clone(&candidate.key);
+            match self.ready(won, &key, target, share).await {
+                Ok(ready) => {
+                    self.praise(target, &ready);
+                    return Ok(ready);
+                }
+                Err(failure) => {
+                    self.blame(target, &key, &failure);
+                    trail.add(key.address, failure);
+                }
+            }
+        }
+        let first = addresses.first().copied();
+        Err(trail.end(first))
+    }
+
+    /// The addresses that may be tried; what is known of the others goes to the trail.
+    fn candidates(
+        &self,
+        target: &Target<'_>,
+        keys: Vec<Arc<PoolKey>>,
+        trail: &mut Trail,
+    ) -> Vec<Candidate> {
+        let now = Instant::now();
+        let mut candidates = Vec::new();
+        'keys: for key in keys {
+            let mut probes = Vec::new();
+            for subject in subjects(target, key.address) {
+                match self.health.standing(&subject, now) {
+                    Standing::Good => {}
+                    Standing::Probe(probe) => probes.push(probe),
+                    Standing::Down(failure) => {
+                        trail.remember(key.address, failure);
+                        continue 'keys;
+                    }
+                }
+            }
+            candidates.push(Candidate { key, _probes: probes });
+        }
+        candidates
+    }
+
+    /// Staggered attempts; the first connection wins. Failed candidates are taken out.
+    async fn race(
+        &self,
+        candidates: &mut Vec<Candidate>,
+        target: &Target<'_>,
+        until: Instant,
+    ) -> Result<(Candidate, Won), Vec<(Arc<PoolKey>, Failure)>> {
+        let mut running = FuturesUnordered::new();
+        let mut failed: Vec<(usize, Failure)> = Vec::new();
+        let mut started = 0;
+        let mut next_start = Instant::now();
+        let won = loop {
+            if started < candidates.len() && (running.is_empty() || Instant::now() >= next_start) {
+                let key = Arc::clone(&candidates[started].key);
+                let at = started;
+                running.push(async move { (at, self.dial(key, target, until).await) });
+                started += 1;
+                next_start = Instant::now() + STAGGER;
+            }
+            tokio::select! {
+                result = running.next() => match result {
+                    Some((at, Ok(won))) => break Some((at, won)),
+                    Some((at, Err(failure))) => failed.push((at, failure)),
+                    None if started >= candidates.len() => break None,
+                    None => {}
+                },
+                () = sleep_until(next_start), if started < candidates.len() => {}
+            }
+        };
+        drop(running);
+        let keys: Vec<_> = failed.iter().map(|(at, _)| Arc::clone(&candidates[*at].key)).collect();
+        let winner = won.map(|(at, won)| (Arc::clone(&candidates[at].key), won));
+        let failures: Vec<_> =
+            keys.into_iter().zip(failed.into_iter().map(|(_, failure)| failure)).collect();
+        let Some((key, won)) = winner else {
+            candidates.clear();
+            return Err(failures);
+        };
+        for (key, failure) in &failures {
+            self.blame(target, key, failure);
+        }
+        candidates.retain(|c| !failures.iter().any(|(key, _)| Arc::ptr_eq(key, &c.key)));
+        let at = candidates.iter().position(|c| Arc::ptr_eq(&c.key, &key));
+        let candidate = match at {
+            Some(at) => candidates.remove(at),
+            None => Candidate { key, _probes: Vec::new() },
+        };
+        Ok((candidate, won))
+    }
+
+    async fn dial(
+        &self,
+        key: Arc<PoolKey>,
+        target: &Target<'_>,
+        until: Instant,
+    ) -> Result<Won, Failure> {
+        let patience = until.min(Instant::now() + SLOT_WAIT);
+        let limits = target.limits();
+        let grant = self.pool.acquire(&key, target.next_hop, limits, patience).await;
+        let slot = match grant.ok_or(Failure::NoSlot)? {
+            Grant::Open(slot) => slot,
+            Grant::Reuse(mut kept) => {
+                if target.reuse == Reuse::Allowed && kept.session.is_quiet() {
+                    return Ok(Won::Kept(kept));
+                }
+                kept.slot
+            }
+        };
+        let timeout = target.settings.connect_timeout;
+        let limit = until.min(Instant::now() + timeout);
+        match timeout_at(limit, connect(key.address, key.source)).await {
+            Ok(Ok(stream)) => Ok(Won::Fresh(stream, slot)),
+            Ok(Err(error)) => Err(Failure::Connect(error_text(&error))),
+            Err(_) => Err(Failure::ConnectTimeout(timeout.as_secs())),
+        }
+    }
+
+    async fn ready(
+        &self,
+        won: Won,
+        key: &Arc<PoolKey>,
+        target: &Target<'_>,
+        until: Instant,
+    ) -> Result<Ready, Failure> {
+        let (stream, slot) = match won {
+            Won::Kept(kept) => return Ok(*kept),
+            Won::Fresh(stream, slot) => (stream, slot),
+        };
+        let plan = Plan {
+            hostname: target.hostname(),
+            host: target.host,
+            address: key.address,
+            policy: target.policy,
+            implicit_tls: target.implicit_tls,
+            tls: target.tls,
+            observer: &*self.observer,
+            mode: target.mode,
+            loops: target.loops,
+        };
+        let session = establish(stream, &plan, until).await?;
+        Ok(Ready { session, key: Arc::clone(key), slot, uses: 0 })
+    }
+
+    /// Remembers what is the address's own fault.
+    pub(super) fn blame(&self, target: &Target<'_>, key: &PoolKey, failure: &Failure) {
+        if !failure.blames_address() {
+            return;
+        }
+        let tls = match failure {
+            Failure::Tls(_) | Failure::TlsDelayed { .. } => {
+                Some(Arc::clone(&target.policy.enforce))
+            }
+            _ => None,
+        };
+        let subject = Subject { address: key.address, tls };
+        self.health.failed(subject, failure.clone(), Instant::now());
+    }
+
+    fn praise(&self, target: &Target<'_>, ready: &Ready) {
+        for subject in subjects(target, ready.key.address) {
+            self.health.recovered(&subject);
+        }
+        if matches!(ready.session.channel, Channel::Tls(_)) {
+            self.tls_memory.succeeded(target.host, ready.key.address.ip());
+        }
+    }
+}
+
+/// What may be known to be down: the address, and its TLS if TLS is tried.
+fn subjects(target: &Target<'_>, address: SocketAddr) -> impl Iterator<Item = Subject> {
+    let tls = match target.mode {
+        Mode::Tls => Some(Subject { address, tls: Some(Arc::clone(&target.policy.enforce)) }),
+        Mode::PlaintextFallback => None,
+    };
+    std::iter::once(Subject { address, tls: None }).chain(tls)
+}
+
+/// Half of the time that is left, while there are others to try: a silent host must not eat it all.
+pub(super) fn share(until: Instant, candidates: usize) -> Instant {
+    let now = Instant::now();
+    let left = until.saturating_duration_since(now);
+    if candidates > 1 { now + left / 2 } else { until }
+}
+
+async fn connect(address: SocketAddr, source: Option<IpAddr>) -> std::io::Result<TcpStream> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    if let Some(source) = source {
+        socket.bind(SocketAddr::new(source, 0))?;
+    }
+    let stream = socket.connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// `connection refused`, without the number that std adds.
+fn error_text(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((words, _)) => words.to_owned(),
+        None => text,
+    }
+}
+
+/// What went wrong on the way.
+#[derive(Debug, Default)]
+struct Trail {
+    last: Option<(SocketAddr, Failure)>,
+    remembered: Option<(SocketAddr, Failure)>,
+    tls_failed: Vec<(SocketAddr, Freshness)>,
+    tried: u32,
+}
+
+impl Trail {
+    fn add(&mut self, address: SocketAddr, failure: Failure) {
+        self.tried += 1;
+        self.note_tls(address, &failure, Freshness::Now);
+        self.last = Some((address, failure));
+    }
+
+    fn remember(&mut self, address: SocketAddr, failure: Failure) {
+        self.note_tls(address, &failure, Freshness::Remembered);
+        self.remembered.get_or_insert((address, failure));
+    }
+
+    fn note_tls(&mut self, address: SocketAddr, failure: &Failure, freshness: Freshness) {
+        if let Failure::Tls(_) = failure {
+            self.tls_failed.push((address, freshness));
+        }
+    }
+
+    fn end(self, first: Option<SocketAddr>) -> Unreached {
+        let unspecified = SocketAddr::from(([0, 0, 0, 0], 0));
+        let nothing = || (first.unwrap_or(unspecified), Failure::ConnectTimeout(0));
+        let (address, failure) = self.last.or(self.remembered).unwrap_or_else(nothing);
+        Unreached { failure, address, tls_failed: self.tls_failed, tried: self.tried }
+    }
+}

@@ -1,0 +1,247 @@
+//! What the client is told: one table from reason to reply.
+
+use super::failure::{Failure, Stage};
+use super::outcome::{Channel, PolicyBlock};
+use crate::discovery::{HostFailure, RouteFailure};
+use crate::dns::LookupFailure;
+use crate::message::MessageId;
+use crate::names::MxHost;
+use crate::policy::{HostPolicy, OnFailure, TlsFailure};
+use crate::smtp::reply::{Reply, Severity};
+use crate::smtp::status::EnhancedStatus;
+use crate::tls::Authenticated;
+use std::net::IpAddr;
+
+/// How a host is named: `mx1.example.com[192.0.2.1]`, or the bare address.
+pub(super) fn host_label(host: Option<&MxHost>, ip: IpAddr) -> String {
+    match host {
+        Some(host) => format!("{host}[{ip}]"),
+        None => format!("[{ip}]"),
+    }
+}
+
+fn reply(code: u16, subject: u16, detail: u16, text: impl Into<String>) -> Reply {
+    let class = if code >= 500 { 5 } else { 4 };
+    Reply::new(code, EnhancedStatus::new(class, subject, detail), text)
+}
+
+/// The reply to a delivered message. The MX's own words are cut so that ours fit.
+pub(super) fn delivered(
+    label: &str,
+    said: &Reply,
+    id: &MessageId,
+    channel: &Channel,
+    policy: &HostPolicy,
+) -> Reply {
+    let (tls, proof) = match channel {
+        Channel::Tls(seen) => {
+            let proof = match seen.authenticated {
+                Authenticated::None => policy.level.as_str(),
+                proof @ (Authenticated::WebPki
+                | Authenticated::Dane
+                | Authenticated::HalfDane
+                | Authenticated::Fingerprint) => proof.as_str(),
+            };
+            (seen.version.to_string(), proof)
+        }
+        Channel::Plaintext(_) | Channel::None => ("plaintext".into(), policy.level.as_str()),
+    };
+    let ours = format!(" (sealpost {id}, {tls}, {proof})");
+    let mut text = format!("host {label} said: {said}");
+    let room = 512 - "250 2.0.0 \r\n".len() - ours.len();
+    if text.len() > room {
+        let mut cut = room;
+        while !text.is_char_boundary(cut) {
+            cut -= 1;
+        }
+        text.truncate(cut);
+    }
+    Reply::new(250, EnhancedStatus::new(2, 0, 0), text + &ours)
+}
+
+/// The MX's own refusal, passed on.
+fn refused(label: &str, stage: Stage, said: &Reply) -> Reply {
+    // What concerns the host alone is never a verdict on the recipient.
+    let host_only = matches!(
+        stage,
+        Stage::Greeting | Stage::Ehlo | Stage::Starttls | Stage::EhloAfterTls
+    );
+    let code = match said.code {
+        421 => 451,
+        code @ 400..=499 => code,
+        code @ 500..=599 if !host_only => code,
+        _ => 451,
+    };
+    let class = if code >= 500 { 5 } else { 4 };
+    let enhanced = match said.enhanced {
+        Some(enhanced) if enhanced.class == class => enhanced,
+        _ => EnhancedStatus::new(class, 0, 0),
+    };
+    let shown = if code == said.code { said.text() } else { said.to_string() };
+    Reply::new(code, enhanced, format!("host {label} said: {shown}"))
+}
+
+/// What a failure at one host means for the recipients, with the block that the policy has put up.
+pub(super) fn failed(
+    label: &str,
+    failure: &Failure,
+    policy: &HostPolicy,
+) -> (Reply, Option<PolicyBlock>) {
+    let plain = |code, subject, detail| reply(code, subject, detail, format!("host {label}: {failure}"));
+    let answer = match failure {
+        Failure::Refused { stage, reply } => refused(label, *stage, reply),
+        Failure::Connect(_) | Failure::ConnectTimeout(_) => plain(451, 4, 1),
+        Failure::TimedOut { .. } => plain(451, 4, 1),
+        Failure::Lost { .. } => plain(451, 4, 2),
+        Failure::Protocol { .. } | Failure::Unexpected { .. } => plain(451, 5, 0),
+        Failure::NoSlot => plain(451, 3, 2),
+        Failure::Spool(_) => plain(451, 3, 0),
+        Failure::LoopsBack => plain(554, 4, 6),
+        Failure::NoSmtpUtf8 => plain(553, 6, 7),
+        Failure::NoEightBitMime => plain(554, 6, 3),
+        Failure::TooBig { .. } => plain(552, 3, 4),
+        Failure::Tls(failure) => return tls_failed(label, failure, policy),
+        Failure::TlsDelayed { failure, plaintext_from } => {
+            let text = format!(
+                "TLS failed, plaintext not before {plaintext_from}; host {label}: {failure}"
+            );
+            let block =
+                PolicyBlock { policy: policy.source, reason: failure.result_type() };
+            return (reply(451, 7, 5, text), Some(block));
+        }
+    };
+    (answer, None)
+}
+
+fn tls_failed(
+    label: &str,
+    failure: &TlsFailure,
+    policy: &HostPolicy,
+) -> (Reply, Option<PolicyBlock>) {
+    let detail = match failure {
+        TlsFailure::StarttlsNotOffered | TlsFailure::StarttlsRefused(_) => 4,
+        TlsFailure::SurplusAfterStarttls
+        | TlsFailure::Handshake(_)
+        | TlsFailure::NoCommonParameters
+        | TlsFailure::HandshakeTimeout
+        | TlsFailure::ConnectionLost
+        | TlsFailure::VersionTooOld(_)
+        | TlsFailure::Certificate(_) => 5,
+    };
+    let code = match policy.on_failure {
+        OnFailure::Defer => 451,
+        OnFailure::Reject => 554,
+    };
+    let text = format!("{}: {label}: {failure}", policy.describe());
+    let block = PolicyBlock { policy: policy.source, reason: failure.result_type() };
+    (reply(code, 7, detail, text), Some(block))
+}
+
+/// After our final dot: the reply is lost, and the message may have been accepted.
+pub(super) fn uncertain(label: &str, failure: &Failure) -> Reply {
+    let detail = match failure {
+        Failure::Unexpected { .. } | Failure::Protocol { .. } => (5, 0),
+        _ => (4, 2),
+    };
+    let text = format!("host {label}: {failure}; the message may have been accepted");
+    reply(451, detail.0, detail.1, text)
+}
+
+/// A host without an address.
+pub(super) fn host_without_address(host: &str, failure: &HostFailure) -> Reply {
+    match failure {
+        HostFailure::Lookup(lookup) => {
+            reply(451, 4, 3, format!("DNS lookup of MX host {host}: {lookup}"))
+        }
+        HostFailure::NoAddress => reply(550, 4, 4, format!("MX host {host} {failure}")),
+        HostFailure::OnlyBlocked => reply(554, 4, 6, format!("MX host {host} {failure}")),
+        HostFailure::FamilyNotUsed => reply(451, 4, 1, format!("MX host {host} {failure}")),
+    }
+}
+
+/// No way to the destination.
+pub(super) fn no_route(failure: &RouteFailure) -> Reply {
+    let text = failure.to_string();
+    match failure {
+        RouteFailure::NoSuchDomain(_) | RouteFailure::NeitherMxNorAddress(_) => {
+            reply(550, 1, 2, text)
+        }
+        RouteFailure::NoHostHasAddress(_) => reply(550, 4, 4, text),
+        RouteFailure::NullMx(_) => reply(556, 1, 10, text),
+        RouteFailure::ThisHost(_) | RouteFailure::OnlyBlocked(_) => reply(554, 4, 6, text),
+        RouteFailure::FamilyNotUsed(_) => reply(451, 4, 1, text),
+        RouteFailure::Dns { failure, .. } => match failure {
+            LookupFailure::Bogus(_)
+            | LookupFailure::ServerFailure(_)
+            | LookupFailure::TimedOut
+            | LookupFailure::Unreachable(_)
+            | LookupFailure::TooManyAliases
+            | LookupFailure::Malformed(_) => reply(451, 4, 3, text),
+        },
+    }
+}
+
+/// No MX was reached in time.
+pub(super) fn out_of_time(what: &str) -> Reply {
+    reply(451, 4, 1, format!("no MX host reached within {what}"))
+}
+
+/// The delivery was given up: the client has left or we are shutting down.
+pub(super) fn withdrawn() -> Reply {
+    reply(451, 3, 2, "delivery given up, try again")
+}
+
+/// Several hosts failed: soft beats hard, the text is that of the last.
+pub(super) fn after_several(hosts: usize, last: Reply, soft: Option<&Reply>) -> Reply {
+    if hosts < 2 {
+        return last;
+    }
+    let prefix = format!("{hosts} hosts tried; ");
+    let hard = last.severity() == Severity::Permanent;
+    match soft {
+        Some(soft) if hard => Reply {
+            code: soft.code,
+            enhanced: soft.enhanced,
+            lines: vec![format!("{prefix}{last}")],
+        },
+        _ => Reply { lines: vec![prefix + &last.text()], ..last },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(code: u16, text: &str) -> Reply {
+        match EnhancedStatus::split(text) {
+            Some((enhanced, rest)) => Reply::new(code, enhanced, rest),
+            None => Reply::plain(code, text),
+        }
+    }
+
+    #[test]
+    fn refusals_keep_their_code_unless_it_would_mislead() {
+        for (stage, code, text, expected) in [
+            (Stage::Rcpt, 550, "5.1.1 no such user", "550 5.1.1 host mx said: no such user"),
+            (Stage::Rcpt, 450, "later", "450 4.0.0 host mx said: later"),
+            (Stage::Rcpt, 550, "4.1.1 odd", "550 5.0.0 host mx said: odd"),
+            (Stage::Mail, 421, "4.3.0 closing", "451 4.3.0 host mx said: 421 4.3.0 closing"),
+            (Stage::Greeting, 554, "5.7.1 no", "451 4.0.0 host mx said: 554 5.7.1 no"),
+            (Stage::Ehlo, 502, "what", "451 4.0.0 host mx said: 502 what"),
+            (Stage::FinalDot, 552, "5.3.4 big", "552 5.3.4 host mx said: big"),
+        ] {
+            assert_eq!(refused("mx", stage, &said(code, text)).to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn a_soft_failure_dominates_a_later_hard_one() {
+        let soft = reply(450, 2, 0, "host a said: greylisted");
+        let hard = reply(550, 1, 1, "host b said: no such user");
+        let combined = after_several(2, hard.clone(), Some(&soft));
+        let expected = "450 4.2.0 2 hosts tried; 550 5.1.1 host b said: no such user";
+        assert_eq!(combined.to_string(), expected);
+        let expected = "550 5.1.1 2 hosts tried; host b said: no such user";
+        assert_eq!(after_several(2, hard, None).to_string(), expected);
+    }
+}
