@@ -52,6 +52,17 @@ impl DomainName {
         Ok(Self(ascii.into()))
     }
 
+    /// Reads a name as it stands in a DNS record: nothing is converted, so that an A-label that today's
+    /// IDNA would refuse still names its host.
+    pub fn from_dns(ascii: &str) -> Result<Self, NameError> {
+        let name = ascii.strip_suffix('.').unwrap_or(ascii);
+        if name.is_empty() {
+            return Err(NameError::Empty);
+        }
+        check_ascii(name)?;
+        Ok(Self(name.to_ascii_lowercase().into()))
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -278,6 +289,25 @@ mod tests {
             DomainName::parse(&"a.".repeat(2000)),
             Err(NameError::TooLong)
         );
+    }
+
+    #[test]
+    fn names_in_records_are_taken_as_they_are() {
+        for (text, expected) in [
+            ("MX_1.Example.COM.", Ok("mx_1.example.com")),
+            ("xn--zz-z.example.", Ok("xn--zz-z.example")), // no valid punycode, and yet a host
+            (".", Err(NameError::Empty)),
+            ("a\\.b.example.", Err(NameError::BadCharacter)), // a dot inside a label
+            ("b\\195\\188cher.example.", Err(NameError::BadCharacter)),
+            ("192.0.2.1.", Err(NameError::IsAddress)),
+        ] {
+            let got = DomainName::from_dns(text);
+            assert_eq!(
+                got.as_ref().map(DomainName::as_str),
+                expected.as_ref().copied(),
+                "{text}"
+            );
+        }
     }
 
     #[test]

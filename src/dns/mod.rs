@@ -3,6 +3,18 @@
 //! An [`Answer`] is records with their proof and the time until which they hold; absence is an answer
 //! too. Only "we could not find out" is an error.
 
+mod cache;
+mod exchange;
+mod interpret;
+mod question;
+mod resolver;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use resolver::{Dns, DnsSetupError};
+
 use crate::names::DomainName;
 use std::net::IpAddr;
 use std::time::Instant;
@@ -10,7 +22,7 @@ use std::time::Instant;
 /// What was asked for, found or proven absent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer<T> {
-    /// Empty unless `existence` is `Present`.
+    /// Empty unless `existence` is `Present`; then too, if none of the records there is usable.
     pub records: Vec<T>,
     pub existence: Existence,
     pub proof: Proof,

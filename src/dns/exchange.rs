@@ -1,0 +1,342 @@
+//! One question to the configured servers: UDP, TCP for what does not fit (RFC 1035 §4.2, RFC 7766),
+//! the next server when one fails or is slow.
+
+use super::LookupFailure;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use hickory_proto::op::{Edns, Message, Query, ResponseCode};
+use std::collections::VecDeque;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UdpSocket};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+/// UDP payload that we announce: no fragments on the way (RFC 9715 §3).
+const UDP_PAYLOAD: u16 = 1232;
+
+/// Room for what a server sends over UDP all the same.
+const UDP_BUFFER: usize = 4096;
+
+/// Datagrams that do not answer the question, before an attempt gives up.
+const MAX_STRAY: usize = 100;
+
+/// Times a server is asked the same question.
+const TRIES_PER_SERVER: usize = 2;
+
+/// Servers that are asked one question, at most.
+const MAX_SERVERS: usize = 3;
+
+/// Questions on the wire at once; each has a socket of its own. The others wait.
+const MAX_QUESTIONS: usize = 256;
+
+/// The servers that are asked, the one that answered last first.
+pub(super) struct Servers {
+    addresses: Vec<SocketAddr>,
+    preferred: AtomicUsize,
+    slots: Semaphore,
+}
+
+impl Servers {
+    /// At least one address.
+    pub(super) fn new(addresses: Vec<SocketAddr>) -> Self {
+        Self {
+            addresses,
+            preferred: AtomicUsize::new(0),
+            slots: Semaphore::new(MAX_QUESTIONS),
+        }
+    }
+
+    pub(super) fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Asks until a server answers with NOERROR or NXDOMAIN, until all have failed, or until the
+    /// deadline. An earlier attempt is still listened to when the next one has begun.
+    pub(super) async fn ask(
+        &self,
+        question: &Query,
+        deadline: Instant,
+    ) -> Result<Message, LookupFailure> {
+        let Ok(Ok(_slot)) = timeout_at(deadline, self.slots.acquire()).await else {
+            return Err(LookupFailure::TimedOut);
+        };
+        let patience = deadline.saturating_duration_since(Instant::now()) / 4;
+        let mut plan = self.plan();
+        let mut running = FuturesUnordered::new();
+        let mut next_at = Instant::now();
+        let mut failure = LookupFailure::TimedOut;
+        loop {
+            if running.is_empty() || Instant::now() >= next_at {
+                match plan.pop_front() {
+                    Some(server) => {
+                        let address = self.addresses[server];
+                        running.push(async move { (server, attempt(address, question).await) });
+                        next_at = Instant::now() + patience;
+                    }
+                    None if running.is_empty() => return Err(failure),
+                    None => {}
+                }
+            }
+            tokio::select! {
+                Some((server, result)) = running.next() => match result {
+                    Ok(message) => {
+                        self.preferred.store(server, Ordering::Relaxed);
+                        return Ok(message);
+                    }
+                    Err(reason) => {
+                        if !matches!(reason, LookupFailure::Malformed(_)) {
+                            plan.retain(|other| *other != server);
+                        }
+                        failure = reason;
+                        next_at = Instant::now();
+                    }
+                },
+                () = sleep_until(next_at), if !plan.is_empty() => {}
+                () = sleep_until(deadline) => return Err(failure),
+            }
+        }
+    }
+
+    /// Whom to ask in which order, as indices.
+    fn plan(&self) -> VecDeque<usize> {
+        let count = self.addresses.len();
+        let first = self.preferred.load(Ordering::Relaxed);
+        let round = (0..count.min(MAX_SERVERS)).map(|i| (first + i) % count);
+        std::iter::repeat_n(round, TRIES_PER_SERVER)
+            .flatten()
+            .collect()
+    }
+}
+
+/// Asks one server; an old one that chokes on EDNS once more without (RFC 6891 §6.2.2).
+async fn attempt(server: SocketAddr, question: &Query) -> Result<Message, LookupFailure> {
+    let mut edns = Edns::new();
+    edns.set_max_payload(UDP_PAYLOAD);
+    let mut reply = over_udp_or_tcp(server, query_for(question, Some(edns))).await?;
+    if matches!(
+        reply.response_code,
+        ResponseCode::FormErr | ResponseCode::NotImp | ResponseCode::BADVERS
+    ) {
+        reply = over_udp_or_tcp(server, query_for(question, None)).await?;
+    }
+    match reply.response_code {
+        ResponseCode::NoError | ResponseCode::NXDomain => Ok(reply),
+        code => Err(LookupFailure::ServerFailure(format!(
+            "{} from {server}",
+            mnemonic(code)
+        ))),
+    }
+}
+
+fn query_for(question: &Query, edns: Option<Edns>) -> Message {
+    // The identifier comes from the thread's cryptographic generator (RFC 5452 §9.2).
+    let mut message = Message::query();
+    message.metadata.recursion_desired = true;
+    message.add_query(question.clone());
+    message.edns = edns;
+    message
+}
+
+fn mnemonic(code: ResponseCode) -> String {
+    match code {
+        ResponseCode::FormErr => "FORMERR".into(),
+        ResponseCode::ServFail => "SERVFAIL".into(),
+        ResponseCode::NotImp => "NOTIMP".into(),
+        ResponseCode::Refused => "REFUSED".into(),
+        other => format!("RCODE {}", u16::from(other)),
+    }
+}
+
+async fn over_udp_or_tcp(server: SocketAddr, query: Message) -> Result<Message, LookupFailure> {
+    let bytes = query
+        .to_vec()
+        .map_err(|e| LookupFailure::Malformed(e.to_string()))?;
+    let reply = over_udp(server, &query, &bytes).await?;
+    if !reply.truncation {
+        return Ok(reply);
+    }
+    over_tcp(server, &query, &bytes).await
+}
+
+/// A socket of its own for each question: a source port that cannot be guessed, chosen by the kernel,
+/// and connected, so that strangers are not heard and a closed port is noticed at once.
+async fn over_udp(
+    server: SocketAddr,
+    query: &Message,
+    bytes: &[u8],
+) -> Result<Message, LookupFailure> {
+    let failed = |e: io::Error| unreachable(server, &e);
+    let any: IpAddr = match server {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((any, 0)).await.map_err(failed)?;
+    socket.connect(server).await.map_err(failed)?;
+    socket.send(bytes).await.map_err(failed)?;
+    let mut buffer = vec![0; UDP_BUFFER];
+    for _ in 0..MAX_STRAY {
+        let length = socket.recv(&mut buffer).await.map_err(failed)?;
+        match read_reply(&buffer[..length], query) {
+            Reply::Ours(message) => return Ok(*message),
+            Reply::Stray => {}
+            Reply::Broken(why) => return Err(malformed(server, &why)),
+        }
+    }
+    Err(malformed(server, "too many stray datagrams"))
+}
+
+async fn over_tcp(
+    server: SocketAddr,
+    query: &Message,
+    bytes: &[u8],
+) -> Result<Message, LookupFailure> {
+    let failed = |e: io::Error| unreachable(server, &e);
+    let mut stream = TcpStream::connect(server).await.map_err(failed)?;
+    let length = u16::try_from(bytes.len())
+        .map_err(|_| LookupFailure::Malformed("the question is too long".into()))?;
+    let framed = [&length.to_be_bytes()[..], bytes].concat();
+    stream.write_all(&framed).await.map_err(failed)?;
+    let length = stream.read_u16().await.map_err(failed)?;
+    let mut buffer = vec![0; usize::from(length)];
+    stream.read_exact(&mut buffer).await.map_err(failed)?;
+    match read_reply(&buffer, query) {
+        Reply::Ours(message) if message.truncation => Err(malformed(server, "truncated over TCP")),
+        Reply::Ours(message) => Ok(*message),
+        Reply::Stray => Err(malformed(server, "an answer to another question")),
+        Reply::Broken(why) => Err(malformed(server, &why)),
+    }
+}
+
+fn unreachable(server: SocketAddr, error: &io::Error) -> LookupFailure {
+    LookupFailure::Unreachable(format!("{server}: {error}"))
+}
+
+fn malformed(server: SocketAddr, why: &str) -> LookupFailure {
+    LookupFailure::Malformed(format!("{why}, from {server}"))
+}
+
+/// What a datagram is to us.
+enum Reply {
+    Ours(Box<Message>),
+    /// Not an answer to our question (RFC 5452 §9.1): as if it had not come.
+    Stray,
+    Broken(String),
+}
+
+/// Header of a message (RFC 1035 §4.1.1).
+const HEADER: usize = 12;
+
+fn read_reply(bytes: &[u8], query: &Message) -> Reply {
+    let Some(header) = bytes.get(..HEADER) else {
+        return Reply::Stray;
+    };
+    let id = u16::from_be_bytes([header[0], header[1]]);
+    let is_response = header[2] & 0x80 != 0;
+    if id != query.id || !is_response {
+        return Reply::Stray;
+    }
+    // Checked before parsing, which reserves room for as many questions as are announced.
+    if u16::from_be_bytes([header[4], header[5]]) > 1 {
+        return Reply::Broken("more than one question".into());
+    }
+    let message = match Message::from_vec(bytes) {
+        Ok(message) => message,
+        Err(error) => return Reply::Broken(error.to_string()),
+    };
+    // Some servers send errors without the question.
+    let bare_error = message.queries.is_empty()
+        && !matches!(
+            message.response_code,
+            ResponseCode::NoError | ResponseCode::NXDomain
+        );
+    if message.queries == query.queries || bare_error {
+        Reply::Ours(Box::new(message))
+    } else {
+        Reply::Stray
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hickory_proto::op::OpCode;
+    use hickory_proto::rr::{Name, RecordType};
+    use proptest::prelude::*;
+
+    fn query() -> Message {
+        let name = Name::from_ascii("example.com.").unwrap();
+        query_for(&Query::query(name, RecordType::MX), None)
+    }
+
+    fn response_to(query: &Message) -> Message {
+        let mut message = Message::response(query.id, OpCode::Query);
+        message.add_queries(query.queries.iter().cloned());
+        message
+    }
+
+    #[test]
+    fn only_an_answer_to_our_question_is_ours() {
+        let query = query();
+        let with = |change: fn(&mut Message)| {
+            let mut message = response_to(&query);
+            change(&mut message);
+            message.to_vec().unwrap()
+        };
+        let other = Query::query(Name::from_ascii("other.example.").unwrap(), RecordType::MX);
+        let mut forged = response_to(&query);
+        forged.queries = vec![other];
+        let upper = Query::query(Name::from_ascii("EXAMPLE.com.").unwrap(), RecordType::MX);
+        let mut same = response_to(&query);
+        same.queries = vec![upper];
+        for (what, bytes, expected) in [
+            ("the answer", with(|_| {}), "ours"),
+            ("in other case", same.to_vec().unwrap(), "ours"),
+            ("wrong id", with(|m| m.metadata.id ^= 1), "stray"),
+            ("a query", query.to_vec().unwrap(), "stray"),
+            ("another name", forged.to_vec().unwrap(), "stray"),
+            ("no question", with(|m| m.queries.clear()), "stray"),
+            (
+                "a bare error",
+                with(|m| {
+                    m.queries.clear();
+                    m.metadata.response_code = ResponseCode::Refused;
+                }),
+                "ours",
+            ),
+            ("cut", with(|_| {})[..20].to_vec(), "broken"),
+            ("a cut header", with(|_| {})[..11].to_vec(), "stray"),
+        ] {
+            let got = match read_reply(&bytes, &query) {
+                Reply::Ours(_) => "ours",
+                Reply::Stray => "stray",
+                Reply::Broken(_) => "broken",
+            };
+            assert_eq!(got, expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn announced_questions_reserve_nothing() {
+        let query = query();
+        let mut bytes = response_to(&query).to_vec().unwrap();
+        bytes[4..6].copy_from_slice(&u16::MAX.to_be_bytes());
+        assert!(matches!(read_reply(&bytes, &query), Reply::Broken(_)));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(
+            tail in proptest::collection::vec(any::<u8>(), 0..600),
+            counts in proptest::array::uniform6(any::<u8>()),
+        ) {
+            let query = query();
+            let mut bytes = response_to(&query).to_vec().unwrap();
+            bytes[6..12].copy_from_slice(&counts);
+            bytes.extend(tail);
+            let _ = read_reply(&bytes, &query);
+        }
+    }
+}
