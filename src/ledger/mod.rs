@@ -1,15 +1,31 @@
 //! The only place that counts, logs an outcome or feeds a report.
+//!
+//! Who did something says so here once; the metrics and the log event are made of the same values, so
+//! that they cannot contradict each other. No label ever carries a domain, an address or a host:
+//! strangers choose those.
 
-use crate::delivery::outcome::Outcome;
+mod event;
+mod metrics;
+
+use crate::delivery::outcome::{Channel, DeliveryResult, Outcome, Via};
 use crate::message::Message;
 use crate::policy::{PolicySource, TlsFailure};
 use crate::smtp::envelope::Recipient;
 use crate::tls::TlsSeen;
+use event::Mail;
+use metrics::Metrics;
+use prometheus::IntGauge;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Counters and the log. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Ledger;
+pub struct Ledger {
+    metrics: Arc<Metrics>,
+    /// Whether addresses are hashed.
+    hash: Arc<AtomicBool>,
+}
 
 /// What became of one recipient of one message.
 #[derive(Debug)]
@@ -28,6 +44,15 @@ pub enum Enforced {
     No,
 }
 
+impl Enforced {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Yes => "yes",
+            Self::No => "no",
+        }
+    }
+}
+
 /// The state label of `upstream_connections`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UpstreamState {
@@ -35,11 +60,22 @@ pub enum UpstreamState {
     Idle,
 }
 
+impl UpstreamState {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Idle => "idle",
+        }
+    }
+}
+
 /// How a client's addresses are written to the log (`log.addresses`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogAddresses {
     #[default]
     Plain,
+    /// The first 16 hexadecimal digits of the SHA-256 of the address in lower case: the same address
+    /// has the same digits, on every node and after every restart.
     Hash,
 }
 
@@ -55,75 +91,235 @@ pub struct SessionSummary {
 
 /// Counts one thing in a gauge for as long as it lives.
 #[derive(Debug)]
-pub struct GaugeGuard;
+pub struct GaugeGuard(IntGauge);
+
+impl GaugeGuard {
+    fn new(gauge: IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for GaugeGuard {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
 
 impl Ledger {
     pub fn new(addresses: LogAddresses) -> Self {
-        let _ = addresses;
-        unimplemented!()
+        let ledger = Self {
+            metrics: Arc::new(Metrics::new()),
+            hash: Arc::new(AtomicBool::new(false)),
+        };
+        ledger.write_addresses(addresses);
+        ledger
+    }
+
+    /// How addresses are written from now on, for all clones; a reload may change it.
+    pub fn write_addresses(&self, addresses: LogAddresses) {
+        let hash = addresses == LogAddresses::Hash;
+        self.hash.store(hash, Ordering::Relaxed);
+    }
+
+    fn addresses(&self) -> LogAddresses {
+        if self.hash.load(Ordering::Relaxed) {
+            LogAddresses::Hash
+        } else {
+            LogAddresses::Plain
+        }
+    }
+
+    /// Starts the series of each named rule at zero, so that alerts can watch a partner before the
+    /// first mail. Called at start and after each reload.
+    pub fn announce_rules<'a>(&self, names: impl IntoIterator<Item = &'a str>) {
+        for name in names {
+            self.metrics.announce_rule(name);
+        }
     }
 
     /// One event, and all counters, for one recipient's outcome.
     pub fn delivery(&self, event: &DeliveryEvent<'_>) {
-        let _ = event;
-        unimplemented!()
+        self.count(event.outcome, event.elapsed);
+        event::tell(
+            &Mail::of(event.message),
+            event.recipient,
+            event.outcome,
+            event.elapsed,
+            self.addresses(),
+        );
     }
 
-    /// A handshake that came about.
+    fn count(&self, outcome: &Outcome, elapsed: Duration) {
+        let metrics = &self.metrics;
+        let result = outcome.result.as_str();
+        let Decided {
+            policy,
+            level,
+            tls,
+            authenticated,
+        } = Decided::of(outcome);
+        metrics
+            .deliveries
+            .with_label_values(&[result, policy, level, tls, authenticated])
+            .inc();
+        metrics.delivery_seconds.observe(elapsed.as_secs_f64());
+        let delivered = outcome.result == DeliveryResult::Delivered;
+        if let Some(via) = &outcome.via {
+            if let (true, Channel::Plaintext(cause)) = (delivered, &via.channel) {
+                metrics.plaintext.with_label_values(&[cause.as_str()]).inc();
+            }
+            if let Some(rule) = &via.rule_name {
+                metrics
+                    .rule_deliveries
+                    .with_label_values(&[rule, result, tls])
+                    .inc();
+            }
+        }
+        if let (false, Some(block)) = (delivered, &outcome.blocked) {
+            metrics
+                .policy_blocked
+                .with_label_values(&[block.policy.as_str(), block.reason])
+                .inc();
+        }
+    }
+
+    /// A handshake that came about: once per connection.
     pub fn handshake(&self, seen: &TlsSeen, elapsed: Duration) {
-        let _ = (seen, elapsed);
-        unimplemented!()
+        let metrics = &self.metrics;
+        metrics
+            .tls_handshakes
+            .with_label_values(&[
+                seen.version.as_str(),
+                seen.cipher,
+                seen.group.unwrap_or("none"),
+                event::resumed(seen.resumed),
+            ])
+            .inc();
+        let problem = seen.problem.as_ref().map_or("none", |p| p.label());
+        metrics
+            .certificates
+            .with_label_values(&[problem, metrics::key_label(&seen.key)])
+            .inc();
+        metrics.tls_handshake_seconds.observe(elapsed.as_secs_f64());
     }
 
     /// A TLS failure, once per connection.
     pub fn tls_failure(&self, failure: &TlsFailure, policy: PolicySource, enforced: Enforced) {
-        let _ = (failure, policy, enforced);
-        unimplemented!()
+        self.metrics
+            .tls_failures
+            .with_label_values(&[failure.result_type(), policy.as_str(), enforced.as_str()])
+            .inc();
     }
 
     /// One DNS question that went to a server; both words are bounded by the caller.
     pub fn dns_query(&self, record_type: &'static str, result: &'static str) {
-        let _ = (record_type, result);
-        unimplemented!()
+        self.metrics
+            .dns_queries
+            .with_label_values(&[record_type, result])
+            .inc();
     }
 
     /// One policy decision with its discovery: source, result, time it took.
     pub fn policy_lookup(&self, source: PolicySource, result: &'static str, elapsed: Duration) {
-        let _ = (source, result, elapsed);
-        unimplemented!()
+        self.metrics
+            .policy_lookups
+            .with_label_values(&[source.as_str(), result])
+            .inc();
+        self.metrics
+            .policy_lookup_seconds
+            .observe(elapsed.as_secs_f64());
     }
 
     /// 8-bit content that no host would take.
     pub fn eight_bit_refused(&self) {
-        unimplemented!()
+        self.metrics.eight_bit_refused.inc();
     }
 
     /// A server session, `smtp` or `lmtp`, while it lasts.
     pub fn session(&self, protocol: &'static str) -> GaugeGuard {
-        let _ = protocol;
-        unimplemented!()
+        GaugeGuard::new(self.metrics.sessions.with_label_values(&[protocol]))
     }
 
     /// A server session that ended (debug log).
     pub fn session_ended(&self, summary: &SessionSummary) {
-        let _ = summary;
-        unimplemented!()
+        tracing::debug!(
+            target: "sealpost::session",
+            protocol = summary.protocol,
+            client = summary.client.as_str(),
+            messages = summary.messages,
+            elapsed = event::seconds(summary.elapsed),
+            ended = summary.ended,
+            "session",
+        );
     }
 
     /// A connection to an MX host in a state, while it lasts.
     pub fn upstream(&self, state: UpstreamState) -> GaugeGuard {
-        let _ = state;
-        unimplemented!()
+        let gauge = &self.metrics.upstream_connections;
+        GaugeGuard::new(gauge.with_label_values(&[state.as_str()]))
     }
 
-    /// A reload of the configuration.
+    /// A reload of the configuration; an error is a sentence with file, line and column.
     pub fn reload(&self, result: Result<(), &str>) {
-        let _ = result;
-        unimplemented!()
+        let gauge = &self.metrics.config_last_reload_successful;
+        match result {
+            Ok(()) => {
+                gauge.set(1);
+                tracing::info!(target: "sealpost::config", "configuration reloaded");
+            }
+            Err(problem) => {
+                gauge.set(0);
+                tracing::error!(
+                    target: "sealpost::config",
+                    problem,
+                    "configuration not reloaded, the old one stays in force",
+                );
+            }
+        }
     }
 
-    /// All metrics in Prometheus' text format.
+    /// All metrics in Prometheus' text format, version 0.0.4.
     pub fn render(&self) -> String {
-        unimplemented!()
+        self.metrics.render()
     }
 }
+
+/// The labels of an outcome.
+struct Decided {
+    policy: &'static str,
+    level: &'static str,
+    tls: &'static str,
+    authenticated: &'static str,
+}
+
+/// `policy` and `level` of an outcome that came before any policy was decided, as when the domain
+/// does not exist.
+const UNDECIDED: &str = "undecided";
+
+impl Decided {
+    fn of(outcome: &Outcome) -> Self {
+        let via = outcome.via.as_deref();
+        let policy = via
+            .map(|via| via.policy)
+            .or(outcome.blocked.as_ref().map(|block| block.policy));
+        let seen = via.and_then(channel);
+        Self {
+            policy: policy.map_or(UNDECIDED, PolicySource::as_str),
+            level: via.map_or(UNDECIDED, |via| via.level.as_str()),
+            tls: seen.map_or("none", |seen| seen.version.as_str()),
+            authenticated: seen.map_or("none", |seen| seen.authenticated.as_str()),
+        }
+    }
+}
+
+/// What TLS brought, if the channel was TLS.
+fn channel(via: &Via) -> Option<&TlsSeen> {
+    match &via.channel {
+        Channel::Tls(seen) => Some(seen),
+        Channel::Plaintext(_) | Channel::None => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;
