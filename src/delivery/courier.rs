@@ -5,7 +5,7 @@ use super::failure::{Failure, Stage};
 use super::health::Health;
 use super::observer::Observer;
 use super::outcome::{
-    Channel, DeliveryResult, PolicyBlock, PossibleDuplicate, Scope, Settled, Via,
+    Channel, DeliveryResult, PossibleDuplicate, Scope, Settled, Via,
 };
 use super::pool::{Limits, Pool, Ready};
 use super::reach::{Freshness, Reacher, Reuse, Target, Unreached};
@@ -506,7 +506,7 @@ impl<'a> Visit<'a> {
 
     fn finish(self) -> Attempt {
         let nobody = || {
-            let reply = replies::out_of_time("the time for this host");
+            let reply = replies::out_of_time(Duration::ZERO);
             Settled::failed(reply, None, None, Scope::Host)
         };
         Attempt {
@@ -548,18 +548,5 @@ fn scope_of(failure: &Failure, reply: &crate::smtp::reply::Reply) -> Scope {
         | Failure::LoopsBack
         | Failure::NoSmtpUtf8
         | Failure::NoEightBitMime => Scope::Host,
-    }
-}
-
-impl Settled {
-    fn failed(
-        reply: crate::smtp::reply::Reply,
-        via: Option<Arc<Via>>,
-        blocked: Option<PolicyBlock>,
-        scope: Scope,
-    ) -> Self {
-        let result =
-            if reply.code >= 500 { DeliveryResult::Rejected } else { DeliveryResult::Deferred };
-        Self { result, reply, via, possible_duplicate: PossibleDuplicate::No, blocked, scope }
     }
 }

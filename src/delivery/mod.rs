@@ -7,6 +7,7 @@ mod health;
 mod observer;
 pub mod outcome;
 mod pool;
+mod probe;
 mod reach;
 mod replies;
 mod settings;
@@ -21,3 +22,14 @@ pub use tls_memory::{TlsFailureRecord, TlsFailureStore, TlsMemory};
 pub use withdrawal::{PointOfNoReturn, Withdrawn, unless_withdrawn};
 
 pub use settings::{DeliverySettings, EightBit, PlaintextFallback};
+
+pub use probe::{Call, Found, probe};
+pub use reach::share;
+pub use replies::after_several as several;
+
+/// Replies that no attempt stands behind.
+pub mod say {
+    pub use super::replies::{
+        dns_timeout, host_without_address, no_route, out_of_time, withdrawn,
+    };
+}

@@ -25,3 +25,13 @@ pub enum Enforced {
     Yes,
     No,
 }
+
+impl Enforced {
+    /// The `enforced` label of `tls_failures_total`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Yes => "yes",
+            Self::No => "no",
+        }
+    }
+}

@@ -35,6 +35,25 @@ pub struct Settled {
     pub scope: Scope,
 }
 
+impl Settled {
+    /// A failure that no host stands behind.
+    pub fn without_host(reply: Reply, scope: Scope) -> Self {
+        Self::failed(reply, None, None, scope)
+    }
+
+    /// A failure; its result follows from the reply.
+    pub fn failed(
+        reply: Reply,
+        via: Option<Arc<Via>>,
+        blocked: Option<PolicyBlock>,
+        scope: Scope,
+    ) -> Self {
+        let result =
+            if reply.code >= 500 { DeliveryResult::Rejected } else { DeliveryResult::Deferred };
+        Self { result, reply, via, possible_duplicate: PossibleDuplicate::No, blocked, scope }
+    }
+}
+
 /// How far an attempt's result reaches; the walk over the hosts reads this, never the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {

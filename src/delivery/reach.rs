@@ -337,13 +337,13 @@ fn subjects(target: &Target<'_>, address: SocketAddr) -> impl Iterator<Item = Su
 }
 
 /// Half of the time that is left, while there are others to try: a silent host must not eat it all.
-pub(super) fn share(until: Instant, candidates: usize) -> Instant {
+pub fn share(until: Instant, candidates: usize) -> Instant {
     let now = Instant::now();
     let left = until.saturating_duration_since(now);
     if candidates > 1 { now + left / 2 } else { until }
 }
 
-async fn connect(address: SocketAddr, source: Option<IpAddr>) -> std::io::Result<TcpStream> {
+pub(super) async fn connect(address: SocketAddr, source: Option<IpAddr>) -> std::io::Result<TcpStream> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,

@@ -5,12 +5,13 @@ use super::outcome::{Channel, PolicyBlock};
 use crate::discovery::{HostFailure, RouteFailure};
 use crate::dns::LookupFailure;
 use crate::message::MessageId;
-use crate::names::MxHost;
+use crate::names::{MxHost, NextHop};
 use crate::policy::{HostPolicy, OnFailure, TlsFailure};
 use crate::smtp::reply::{Reply, Severity};
 use crate::smtp::status::EnhancedStatus;
 use crate::tls::Authenticated;
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// How a host is named: `mx1.example.com[192.0.2.1]`, or the bare address.
 pub(super) fn host_label(host: Option<&MxHost>, ip: IpAddr) -> String {
@@ -148,7 +149,7 @@ pub(super) fn uncertain(label: &str, failure: &Failure) -> Reply {
 }
 
 /// A host without an address.
-pub(super) fn host_without_address(host: &str, failure: &HostFailure) -> Reply {
+pub fn host_without_address(host: &str, failure: &HostFailure) -> Reply {
     match failure {
         HostFailure::Lookup(lookup) => {
             reply(451, 4, 3, format!("DNS lookup of MX host {host}: {lookup}"))
@@ -160,7 +161,7 @@ pub(super) fn host_without_address(host: &str, failure: &HostFailure) -> Reply {
 }
 
 /// No way to the destination.
-pub(super) fn no_route(failure: &RouteFailure) -> Reply {
+pub fn no_route(failure: &RouteFailure) -> Reply {
     let text = failure.to_string();
     match failure {
         RouteFailure::NoSuchDomain(_) | RouteFailure::NeitherMxNorAddress(_) => {
@@ -182,17 +183,22 @@ pub(super) fn no_route(failure: &RouteFailure) -> Reply {
 }
 
 /// No MX was reached in time.
-pub(super) fn out_of_time(what: &str) -> Reply {
-    reply(451, 4, 1, format!("no MX host reached within {what}"))
+pub fn out_of_time(limit: Duration) -> Reply {
+    reply(451, 4, 1, format!("no MX host reached within {} s", limit.as_secs()))
+}
+
+/// The route was not found out in time.
+pub fn dns_timeout(next_hop: &NextHop) -> Reply {
+    reply(451, 4, 3, format!("DNS lookup of {next_hop}: time-out"))
 }
 
 /// The delivery was given up: the client has left or we are shutting down.
-pub(super) fn withdrawn() -> Reply {
+pub fn withdrawn() -> Reply {
     reply(451, 3, 2, "delivery given up, try again")
 }
 
 /// Several hosts failed: soft beats hard, the text is that of the last.
-pub(super) fn after_several(hosts: usize, last: Reply, soft: Option<&Reply>) -> Reply {
+pub fn after_several(hosts: usize, last: Reply, soft: Option<&Reply>) -> Reply {
     if hosts < 2 {
         return last;
     }

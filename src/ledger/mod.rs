@@ -6,7 +6,9 @@
 
 mod event;
 mod metrics;
+mod observe;
 
+use crate::delivery::Enforced;
 use crate::delivery::outcome::{Channel, DeliveryResult, Outcome, Via};
 use crate::message::Message;
 use crate::policy::{PolicySource, TlsFailure};
@@ -35,22 +37,6 @@ pub struct DeliveryEvent<'a> {
     pub outcome: &'a Outcome,
     /// Since the client's final dot.
     pub elapsed: Duration,
-}
-
-/// Whether a TLS failure held mail back or was only observed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Enforced {
-    Yes,
-    No,
-}
-
-impl Enforced {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Yes => "yes",
-            Self::No => "no",
-        }
-    }
 }
 
 /// The state label of `upstream_connections`.
@@ -252,12 +238,6 @@ impl Ledger {
             ended = summary.ended,
             "session",
         );
-    }
-
-    /// A connection to an MX host in a state, while it lasts.
-    pub fn upstream(&self, state: UpstreamState) -> GaugeGuard {
-        let gauge = &self.metrics.upstream_connections;
-        GaugeGuard::new(gauge.with_label_values(&[state.as_str()]))
     }
 
     /// A reload of the configuration; an error is a sentence with file, line and column.

@@ -1,13 +1,27 @@
 //! The spine: a message in, an outcome per recipient out.
+//!
+//! Recipients are grouped by next hop; every group is delivered at the same time by the walk of
+//! [`spine`]: discover → decide → deliver → record.
 
+mod book;
+mod group;
 mod inflight;
+mod spine;
 
 pub use inflight::{InFlight, Submit};
 
-use crate::delivery::DeliverySettings;
-use crate::discovery::DiscoverySettings;
+use crate::delivery::{Courier, DeliverySettings};
+use crate::discovery::{Discovery, DiscoverySettings};
+use crate::ledger::Ledger;
+use crate::message::Message;
 use crate::policy::{Level, Rules, TlsVersion};
+use crate::smtp::envelope::Recipient;
 use crate::tls::TlsClient;
+use arc_swap::ArcSwap;
+use std::sync::Arc;
+use tokio::sync::{Semaphore, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// `relay.custody`: who keeps what could not be delivered at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -28,4 +42,97 @@ pub struct Snapshot {
     pub discovery: DiscoverySettings,
     pub delivery: DeliverySettings,
     pub tls: TlsClient,
+}
+
+/// Lookups made ahead of a message at the same time, over all sessions.
+const MAX_AHEAD: usize = 200;
+
+/// Takes messages and delivers them. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Relay {
+    parts: Arc<Parts>,
+}
+
+#[derive(Debug)]
+struct Parts {
+    snapshot: ArcSwap<Snapshot>,
+    discovery: Discovery,
+    courier: Courier,
+    ledger: Ledger,
+    tasks: TaskTracker,
+    /// The grace of a shutdown is over: whatever has not sent its final dot is given up.
+    expired: CancellationToken,
+    ahead: Arc<Semaphore>,
+}
+
+impl Relay {
+    pub fn new(
+        snapshot: Snapshot,
+        discovery: Discovery,
+        courier: Courier,
+        ledger: Ledger,
+        lifetime: Lifetime,
+    ) -> Self {
+        let parts = Parts {
+            snapshot: ArcSwap::from_pointee(snapshot),
+            discovery,
+            courier,
+            ledger,
+            tasks: lifetime.tasks,
+            expired: lifetime.expired,
+            ahead: Arc::new(Semaphore::new(MAX_AHEAD)),
+        };
+        Self { parts: Arc::new(parts) }
+    }
+
+    /// What messages obey from now on.
+    pub fn replace(&self, snapshot: Snapshot) {
+        self.parts.snapshot.store(Arc::new(snapshot));
+    }
+}
+
+/// On which tasks deliveries run, and when those that can be given up are.
+#[derive(Debug, Clone)]
+pub struct Lifetime {
+    pub tasks: TaskTracker,
+    pub expired: CancellationToken,
+}
+
+impl Submit for Relay {
+    fn expect(&self, recipient: &Recipient) {
+        // Only a favour: under load the message finds out for itself.
+        let Ok(permit) = Arc::clone(&self.parts.ahead).try_acquire_owned() else { return };
+        let snapshot = self.parts.snapshot.load_full();
+        let hop = group::next_hop(&recipient.mailbox.domain, &snapshot.rules);
+        let discovery = self.parts.discovery.clone();
+        self.parts.tasks.spawn(async move {
+            discovery.warm(&hop, &snapshot.discovery).await;
+            drop(permit);
+        });
+    }
+
+    fn submit(&self, message: Message) -> InFlight {
+        let snapshot = self.parts.snapshot.load_full();
+        let message = Arc::new(message);
+        let withdraw = self.parts.expired.child_token();
+        let (senders, outcomes): (Vec<_>, Vec<_>) =
+            message.envelope.recipients.iter().map(|_| oneshot::channel()).unzip();
+        let mut senders: Vec<_> = senders.into_iter().map(Some).collect();
+        for group in group::by_next_hop(&message.envelope.recipients, &snapshot.rules) {
+            let answers = group
+                .recipients
+                .iter()
+                .filter_map(|&at| Some((at, senders.get_mut(at)?.take()?)))
+                .collect();
+            let delivery = spine::Delivery {
+                relay: self.clone(),
+                snapshot: Arc::clone(&snapshot),
+                message: Arc::clone(&message),
+                demand: group.demand,
+                withdraw: withdraw.clone(),
+            };
+            self.parts.tasks.spawn(delivery.run(answers));
+        }
+        InFlight::new(outcomes, Some(withdraw.drop_guard()))
+    }
 }

@@ -15,7 +15,7 @@ pub struct Mailbox {
 }
 
 /// What follows the `@`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum MailDomain {
     /// A name, as A-labels for routing and as it was written.
     Name { ascii: DomainName, written: String },

@@ -1,14 +1,33 @@
 //! TLS, as client of MX hosts and as server for clients. rustls is used here and nowhere else.
+//!
+//! A handshake proves one thing only: that the peer has the key of the certificate that it shows. What
+//! else a policy demands is judged afterwards on the peer's chain ([`TlsClient::judge`]), after every
+//! handshake, full or resumed, and before the first command. So one verifier and one store of sessions
+//! serve all policies, and opportunistic delivery can say what a full check would have said.
+
+mod certificate;
+mod client;
+mod failure;
+mod files;
+mod path;
+mod server;
+mod sessions;
+mod verifier;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use client::TlsClient;
+pub use failure::{failure_from_io, peer_fault};
+pub use server::TlsServer;
 
 use crate::names::DomainName;
-use crate::policy::{
-    CertificateProblem, ClientCertificate, TlsFailure, TlsRequirement, TlsVersion,
-};
+use crate::policy::{CertificateProblem, ClientCertificate, TlsVersion};
 use rustls_pki_types::CertificateDer;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
-use tokio::io::{AsyncRead, AsyncWrite};
 
 /// What a finished handshake amounts to, for logs, metrics and replies.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,10 +96,6 @@ pub struct CertificateFiles {
     pub key: std::path::PathBuf,
 }
 
-/// TLS towards MX hosts: one verifier, one session store, roots. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct TlsClient;
-
 /// What one handshake needs.
 #[derive(Debug, Clone)]
 pub struct Handshake<'a> {
@@ -116,80 +131,5 @@ pub enum TlsSettingsError {
     Rustls(String),
 }
 
-impl TlsClient {
-    pub fn new(settings: &TlsSettings) -> Result<Self, TlsSettingsError> {
-        let _ = settings;
-        unimplemented!()
-    }
-
-    /// Makes the handshake; checks the handshake signature and nothing else. The caller bounds the time.
-    pub async fn connect<S>(
-        &self,
-        stream: S,
-        handshake: &Handshake<'_>,
-    ) -> Result<(tokio_rustls::client::TlsStream<S>, TlsSession), TlsFailure>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
-        let _ = (stream, handshake);
-        unimplemented!()
-    }
-
-    /// Whether the session satisfies a requirement, and by what the peer is authenticated.
-    pub fn judge(
-        &self,
-        requirement: &TlsRequirement,
-        session: &TlsSession,
-        now: SystemTime,
-    ) -> Result<Authenticated, TlsFailure> {
-        let _ = (requirement, session, now);
-        unimplemented!()
-    }
-
-    /// What a full WebPKI check with this name finds wrong (`None`: nothing, or no name to check).
-    pub fn full_check(
-        &self,
-        session: &TlsSession,
-        name: Option<&DomainName>,
-        now: SystemTime,
-    ) -> Option<CertificateProblem> {
-        let _ = (session, name, now);
-        unimplemented!()
-    }
-
-    /// Type and size of the leaf's key, for `TlsSeen::key`.
-    pub fn key_kind(&self, session: &TlsSession) -> Arc<str> {
-        let _ = session;
-        unimplemented!()
-    }
-}
-
-/// TLS towards clients of one listener (STARTTLS). Cheap to clone.
-#[derive(Clone)]
-pub struct TlsServer;
-
-impl TlsServer {
-    pub fn new(files: &CertificateFiles) -> Result<Self, TlsSettingsError> {
-        let _ = files;
-        unimplemented!()
-    }
-
-    /// The handshake as server. The caller bounds the time.
-    pub async fn accept<S>(&self, stream: S) -> std::io::Result<tokio_rustls::server::TlsStream<S>>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
-        let _ = stream;
-        unimplemented!()
-    }
-}
-
 /// A TLS connection to an MX host.
 pub type ClientTls = tokio_rustls::client::TlsStream<tokio::net::TcpStream>;
-
-/// The TLS fault behind a failed read, if it is one: under TLS 1.3 a server's alert arrives only after
-/// our side of the handshake is done (RFC 8446 §4.4).
-pub fn peer_fault(error: &std::io::Error) -> Option<TlsFailure> {
-    let fault = error.get_ref()?.downcast_ref::<tokio_rustls::rustls::Error>()?;
-    Some(TlsFailure::Handshake(fault.to_string()))
-}

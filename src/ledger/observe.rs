@@ -1,0 +1,30 @@
+//! What delivery tells while it works.
+
+use super::{Ledger, UpstreamState};
+use crate::delivery::{Enforced, Observer};
+use crate::policy::{PolicySource, TlsFailure};
+use crate::tls::TlsSeen;
+use std::time::Duration;
+
+impl Observer for Ledger {
+    fn handshake(&self, seen: &TlsSeen, elapsed: Duration) {
+        Self::handshake(self, seen, elapsed);
+    }
+
+    fn tls_failure(&self, failure: &TlsFailure, policy: PolicySource, enforced: Enforced) {
+        Self::tls_failure(self, failure, policy, enforced);
+    }
+
+    fn connections(&self, active: usize, idle: usize) {
+        let gauge = &self.metrics.upstream_connections;
+        for (state, count) in [(UpstreamState::Active, active), (UpstreamState::Idle, idle)] {
+            gauge
+                .with_label_values(&[state.as_str()])
+                .set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+
+    fn eight_bit_refused(&self) {
+        Self::eight_bit_refused(self);
+    }
+}

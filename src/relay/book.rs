@@ -1,0 +1,133 @@
+//! What is known of each recipient while its group is walked from host to host.
+
+use crate::delivery::outcome::{DeliveryResult, Outcome, PossibleDuplicate, Scope, Settled};
+use crate::delivery::several;
+use crate::ledger::{DeliveryEvent, Ledger};
+use crate::message::Message;
+use crate::smtp::envelope::Recipient;
+use crate::smtp::reply::{Reply, Severity};
+use tokio::sync::oneshot;
+
+/// The group's recipients: those decided have been answered and recorded, once each.
+#[derive(Debug)]
+pub(super) struct Book<'a> {
+    message: &'a Message,
+    ledger: &'a Ledger,
+    open: Vec<Entry>,
+    hosts: usize,
+    tried: u32,
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// The place in the envelope.
+    at: usize,
+    answer: oneshot::Sender<Outcome>,
+    last: Option<Settled>,
+    soft: Option<Reply>,
+}
+
+impl<'a> Book<'a> {
+    pub(super) fn new(
+        message: &'a Message,
+        ledger: &'a Ledger,
+        answers: Vec<(usize, oneshot::Sender<Outcome>)>,
+    ) -> Self {
+        let entry = |(at, answer)| Entry { at, answer, last: None, soft: None };
+        let open = answers.into_iter().map(entry).collect();
+        Self { message, ledger, open, hosts: 0, tried: 0 }
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// Recipients that still want a host.
+    pub(super) fn recipients(&self) -> Vec<&'a Recipient> {
+        let all = &self.message.envelope.recipients;
+        self.open.iter().filter_map(|entry| all.get(entry.at)).collect()
+    }
+
+    /// One more host was tried (or could not be); `settled` stands in the order of `recipients`.
+    pub(super) fn host_tried(&mut self, settled: Vec<Settled>, addresses: u32) {
+        self.hosts += 1;
+        self.host_again(settled, addresses);
+    }
+
+    /// The same host in another way: no new host.
+    pub(super) fn host_again(&mut self, settled: Vec<Settled>, addresses: u32) {
+        self.tried += addresses;
+        let open = std::mem::take(&mut self.open);
+        for (mut entry, settled) in open.into_iter().zip(settled) {
+            match settled.scope {
+                Scope::Recipient | Scope::Message => self.decide(entry, settled),
+                Scope::Host => {
+                    if settled.reply.severity() == Severity::Transient {
+                        entry.soft = Some(settled.reply.clone());
+                    }
+                    entry.last = Some(settled);
+                    self.open.push(entry);
+                }
+            }
+        }
+    }
+
+    /// A host that offers nothing to connect to: the same for all.
+    pub(super) fn host_skipped(&mut self, reply: &Reply) {
+        let settled = Settled::without_host(reply.clone(), Scope::Host);
+        self.host_tried(vec![settled; self.open.len()], 0);
+    }
+
+    /// There are no more hosts: what was seen last decides, but soft beats hard.
+    pub(super) fn no_more_hosts(&mut self, nothing_seen: &Reply) {
+        for mut entry in std::mem::take(&mut self.open) {
+            let last = entry.last.take();
+            let settled = last.unwrap_or_else(|| {
+                Settled::without_host(nothing_seen.clone(), Scope::Message)
+            });
+            self.decide(entry, settled);
+        }
+    }
+
+    /// One reply for all who are left.
+    pub(super) fn close(&mut self, reply: &Reply) {
+        for entry in std::mem::take(&mut self.open) {
+            let settled = Settled::without_host(reply.clone(), Scope::Message);
+            self.decide(entry, settled);
+        }
+    }
+
+    fn decide(&mut self, entry: Entry, settled: Settled) {
+        let delivered = settled.result == DeliveryResult::Delivered;
+        let uncertain = settled.possible_duplicate == PossibleDuplicate::Yes;
+        let final_here = settled.scope == Scope::Recipient && entry.soft.is_none();
+        let reply = if delivered || uncertain || final_here {
+            settled.reply
+        } else {
+            several(self.hosts, settled.reply, entry.soft.as_ref())
+        };
+        let result = match (delivered, reply.severity()) {
+            (true, _) => DeliveryResult::Delivered,
+            (false, Severity::Permanent) => DeliveryResult::Rejected,
+            (false, _) => DeliveryResult::Deferred,
+        };
+        let outcome = Outcome {
+            result,
+            reply,
+            via: settled.via,
+            possible_duplicate: settled.possible_duplicate,
+            attempts: self.tried,
+            blocked: settled.blocked,
+        };
+        if let Some(recipient) = self.message.envelope.recipients.get(entry.at) {
+            self.ledger.delivery(&DeliveryEvent {
+                message: self.message,
+                recipient,
+                outcome: &outcome,
+                elapsed: self.message.received_at.elapsed(),
+            });
+        }
+        // The client may have left; the record stands all the same.
+        let _ = entry.answer.send(outcome);
+    }
+}

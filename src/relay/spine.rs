@@ -1,0 +1,164 @@
+//! One group's way: discover → decide → deliver → record, host by host.
+
+use super::book::Book;
+use super::{Relay, Snapshot};
+use crate::delivery::outcome::Outcome;
+use crate::delivery::{
+    Deadlines, MayBeThisHost, PointOfNoReturn, Reached, Stop, Way, say, share, unless_withdrawn,
+};
+use crate::discovery::{Route, RouteHost};
+use crate::message::Message;
+use crate::names::{NextHop, RuleTarget};
+use crate::policy::{Demand, HostFacts, HostPolicy, HostVerdict, PolicySource, TlsaFinding, for_host};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::IpAddr;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+/// MX hosts tried for one message; RFC 5321 §5.1 asks for at least two.
+const MAX_HOSTS: usize = 6;
+
+/// A group on its way.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    pub relay: Relay,
+    pub snapshot: Arc<Snapshot>,
+    pub message: Arc<Message>,
+    pub demand: Demand,
+    pub withdraw: CancellationToken,
+}
+
+/// A host to which plaintext may be tried once all others have failed.
+struct Offer {
+    host: usize,
+    addresses: Vec<IpAddr>,
+    policy: HostPolicy,
+}
+
+impl Delivery {
+    /// Delivers, and answers every recipient exactly once.
+    pub(super) async fn run(self, answers: Vec<(usize, oneshot::Sender<Outcome>)>) {
+        let mut book = Book::new(&self.message, &self.relay.parts.ledger, answers);
+        let no_return = PointOfNoReturn::default();
+        let walk = self.walk(&mut book, &no_return);
+        if unless_withdrawn(walk, &self.withdraw, &no_return).await.is_err() {
+            book.close(&say::withdrawn());
+        }
+    }
+
+    async fn walk(&self, book: &mut Book<'_>, no_return: &PointOfNoReturn) {
+        let settings = &self.snapshot.delivery;
+        let received = Instant::from_std(self.message.received_at);
+        let all = received + settings.deadline;
+        let deadlines = Deadlines { all, dot: received + settings.dot_deadline };
+        let mut reach_until = all.min(Instant::now() + settings.reach_timeout);
+        let Some(route) = self.route(book, reach_until).await else { return };
+        let mut offers = Vec::new();
+        let hosts = &route.hosts[..route.hosts.len().min(MAX_HOSTS)];
+        for (at, host) in hosts.iter().enumerate() {
+            if book.is_done() || Instant::now() >= reach_until {
+                break;
+            }
+            let Some((addresses, policy)) = self.decide(book, &route, host) else { continue };
+            let until = share(reach_until, hosts.len() - at);
+            let stop = self.stop(book, &route, host, (addresses, &policy), until);
+            let attempt = self.relay.parts.courier.attempt(&stop, deadlines, no_return).await;
+            if attempt.reached == Reached::Yes {
+                reach_until = all.min(Instant::now() + settings.reach_timeout);
+            }
+            book.host_tried(attempt.settled, attempt.tried);
+            if !attempt.fallback.is_empty() {
+                offers.push(Offer { host: at, addresses: attempt.fallback, policy });
+            }
+        }
+        for offer in offers {
+            if book.is_done() || Instant::now() >= reach_until {
+                break;
+            }
+            let chosen = (&offer.addresses[..], &offer.policy);
+            let mut stop = self.stop(book, &route, &hosts[offer.host], chosen, reach_until);
+            stop.way = Way::PlaintextFallback;
+            let attempt = self.relay.parts.courier.attempt(&stop, deadlines, no_return).await;
+            book.host_again(attempt.settled, attempt.tried);
+        }
+        book.no_more_hosts(&say::out_of_time(settings.reach_timeout));
+    }
+
+    /// Discover: the route, or the reply that there is none.
+    async fn route(&self, book: &mut Book<'_>, until: Instant) -> Option<Route> {
+        let parts = &self.relay.parts;
+        let started = Instant::now();
+        let asked = parts.discovery.route(&self.demand.next_hop, &self.snapshot.discovery);
+        let found = match timeout_at(until, asked).await {
+            Ok(found) => found,
+            Err(_) => {
+                book.close(&say::dns_timeout(&self.demand.next_hop));
+                return None;
+            }
+        };
+        let rule = self.demand.recipient_domain.as_ref().and_then(|d| self.snapshot.rules.find(d));
+        let source = if rule.is_some() { PolicySource::Rule } else { PolicySource::Default };
+        let result = if found.is_ok() { "found" } else { "no_route" };
+        parts.ledger.policy_lookup(source, result, started.elapsed());
+        found.map_err(|failure| book.close(&say::no_route(&failure))).ok()
+    }
+
+    /// Decide: what this host must prove, or that there is nothing to connect to.
+    fn decide<'h>(
+        &self,
+        book: &mut Book<'_>,
+        route: &Route,
+        host: &'h RouteHost,
+    ) -> Option<(&'h [IpAddr], HostPolicy)> {
+        let addresses = match &host.addresses {
+            Ok(addresses) => addresses,
+            Err(failure) => {
+                let name = host.host.as_ref().map(ToString::to_string).unwrap_or_default();
+                book.host_skipped(&say::host_without_address(&name, failure));
+                return None;
+            }
+        };
+        let facts = HostFacts {
+            host: host.host.clone(),
+            next_hop_domain: route.domain.clone(),
+            tlsa: TlsaFinding::NotSought,
+        };
+        let Snapshot { rules, default_level, min_version, .. } = &*self.snapshot;
+        match for_host(&self.demand, &facts, rules, *default_level, *min_version) {
+            HostVerdict::Use(policy) => Some((addresses, policy)),
+        }
+    }
+
+    fn stop<'s>(
+        &'s self,
+        book: &Book<'s>,
+        route: &Route,
+        host: &'s RouteHost,
+        chosen: (&'s [IpAddr], &'s HostPolicy),
+        reach_until: Instant,
+    ) -> Stop<'s> {
+        let bracketed = match &self.demand.next_hop {
+            NextHop::Rule(hop) => !matches!(hop.target, RuleTarget::Mx(_)),
+            NextHop::Domain(_) | NextHop::Literal(_) => false,
+        };
+        let mut hasher = DefaultHasher::new();
+        self.demand.next_hop.hash(&mut hasher);
+        Stop {
+            host: host.host.as_ref(),
+            addresses: chosen.0,
+            port: route.port,
+            implicit_tls: route.implicit_tls,
+            policy: chosen.1,
+            message: &self.message,
+            recipients: book.recipients(),
+            settings: &self.snapshot.delivery,
+            tls: &self.snapshot.tls,
+            next_hop: hasher.finish(),
+            may_be_this_host: if bracketed { MayBeThisHost::No } else { MayBeThisHost::Yes },
+            reach_until,
+            way: Way::ByPolicy,
+        }
+    }
+}
