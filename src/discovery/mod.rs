@@ -1,6 +1,16 @@
 //! What a destination publishes: MX hosts and addresses, and whether one of them is this machine.
 //! I/O, no judgement about TLS.
 
+mod addresses;
+mod host;
+mod mx;
+mod route;
+#[cfg(test)]
+mod tests;
+mod this_host;
+
+pub use route::Discovery;
+
 use crate::dns::{LookupFailure, Proof};
 use crate::names::{DomainName, MxHost};
 use std::net::IpAddr;

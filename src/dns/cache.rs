@@ -120,7 +120,11 @@ impl<K: Eq + Hash, T> Drop for Asker<K, T> {
 impl<T> Pending<T> {
     /// Waits; as long as a question may take, since that is what bounds the asker.
     pub(super) async fn outcome(mut self) -> Outcome<T> {
-        let aborted = || Err(LookupFailure::ServerFailure("the lookup was aborted".into()));
+        let aborted = || {
+            Err(LookupFailure::ServerFailure(
+                "the lookup was aborted".into(),
+            ))
+        };
         match self.0.wait_for(Option::is_some).await {
             Ok(outcome) => outcome.clone().unwrap_or_else(aborted),
             Err(_) => aborted(),

@@ -185,7 +185,12 @@ mod tests {
     fn replies_and_what_they_say() {
         use ResponseCode::{NXDomain, NoError};
         let ip = "192.0.2.1";
-        let chain = || vec![cname("a.test.", "b.test.", 60), cname("b.test.", "c.test.", 30)];
+        let chain = || {
+            vec![
+                cname("a.test.", "b.test.", 60),
+                cname("b.test.", "c.test.", 30),
+            ]
+        };
         let far = |mut records: Vec<Record>, last| {
             records.push(last);
             records
@@ -194,21 +199,76 @@ mod tests {
         let huge = vec![a("a.test.", ip, u32::MAX)];
         let other = vec![a("other.test.", ip, 300)];
         let end = a("c.test.", ip, 300);
-        let looped = vec![cname("a.test.", "b.test.", 60), cname("b.test.", "a.test.", 60)];
+        let looped = vec![
+            cname("a.test.", "b.test.", 60),
+            cname("b.test.", "a.test.", 60),
+        ];
         for (what, message, expected) in [
-            ("records", reply(NoError, two, vec![]), "Present a.test. Some(200) 2"),
-            ("ttl", reply(NoError, huge, vec![]), "Present a.test. Some(0) 1"),
-            ("stranger's", reply(NoError, other, vec![]), "NoData a.test. None 0"),
-            ("nodata", reply(NoError, vec![], vec![soa("test.", 900, 100)]), "NoData a.test. Some(100) 0"),
-            ("nxdomain", reply(NXDomain, vec![], vec![soa("test.", 50, 100)]), "NxDomain a.test. Some(50) 0"),
-            ("bare nxdomain", reply(NXDomain, vec![], vec![]), "NxDomain a.test. None 0"),
-            ("chain", reply(NoError, far(chain(), end), vec![]), "Present c.test. Some(30) 1"),
-            ("its target absent", reply(NoError, chain(), vec![soa("test.", 9, 9)]), "NoData c.test. Some(9) 0"),
-            ("its target unknown", reply(NXDomain, chain(), vec![soa("test.", 99, 99)]), "NxDomain c.test. Some(30) 0"),
-            ("half a chain", reply(NoError, chain(), vec![]), "follow c.test. 2 30"),
-            ("a loop", reply(NoError, looped, vec![]), "more than 10 aliases"),
-            ("contradiction", reply(NXDomain, vec![a("a.test.", ip, 1)], vec![]), "malformed answer: NXDOMAIN with records"),
-            ("a referral", reply(NoError, vec![], vec![ns("test.", "ns.test.")]), "server failure (a referral: the server does not recurse)"),
+            (
+                "records",
+                reply(NoError, two, vec![]),
+                "Present a.test. Some(200) 2",
+            ),
+            (
+                "ttl",
+                reply(NoError, huge, vec![]),
+                "Present a.test. Some(0) 1",
+            ),
+            (
+                "stranger's",
+                reply(NoError, other, vec![]),
+                "NoData a.test. None 0",
+            ),
+            (
+                "nodata",
+                reply(NoError, vec![], vec![soa("test.", 900, 100)]),
+                "NoData a.test. Some(100) 0",
+            ),
+            (
+                "nxdomain",
+                reply(NXDomain, vec![], vec![soa("test.", 50, 100)]),
+                "NxDomain a.test. Some(50) 0",
+            ),
+            (
+                "bare nxdomain",
+                reply(NXDomain, vec![], vec![]),
+                "NxDomain a.test. None 0",
+            ),
+            (
+                "chain",
+                reply(NoError, far(chain(), end), vec![]),
+                "Present c.test. Some(30) 1",
+            ),
+            (
+                "its target absent",
+                reply(NoError, chain(), vec![soa("test.", 9, 9)]),
+                "NoData c.test. Some(9) 0",
+            ),
+            (
+                "its target unknown",
+                reply(NXDomain, chain(), vec![soa("test.", 99, 99)]),
+                "NxDomain c.test. Some(30) 0",
+            ),
+            (
+                "half a chain",
+                reply(NoError, chain(), vec![]),
+                "follow c.test. 2 30",
+            ),
+            (
+                "a loop",
+                reply(NoError, looped, vec![]),
+                "more than 10 aliases",
+            ),
+            (
+                "contradiction",
+                reply(NXDomain, vec![a("a.test.", ip, 1)], vec![]),
+                "malformed answer: NXDOMAIN with records",
+            ),
+            (
+                "a referral",
+                reply(NoError, vec![], vec![ns("test.", "ns.test.")]),
+                "server failure (a referral: the server does not recurse)",
+            ),
         ] {
             assert_eq!(say(&message, Chain::EMPTY), expected, "{what}");
         }
@@ -216,7 +276,11 @@ mod tests {
 
     #[test]
     fn aliases_of_earlier_replies_count() {
-        let message = reply(ResponseCode::NoError, vec![cname("a.test.", "b.test.", 60)], vec![]);
+        let message = reply(
+            ResponseCode::NoError,
+            vec![cname("a.test.", "b.test.", 60)],
+            vec![],
+        );
         for (aliases, expected) in [
             (0, "follow b.test. 1 60"),
             (MAX_ALIASES - 1, "follow b.test. 10 60"),

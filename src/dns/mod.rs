@@ -9,7 +9,7 @@ mod interpret;
 mod question;
 mod resolver;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 

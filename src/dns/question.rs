@@ -131,7 +131,10 @@ mod tests {
     #[test]
     fn mx_records_that_name_no_host_are_dropped() {
         for (set, expected) in [
-            (&[(20, "b.test."), (10, "mx_a.test.")][..], "10 mx_a.test, 20 b.test"),
+            (
+                &[(20, "b.test."), (10, "mx_a.test.")][..],
+                "10 mx_a.test, 20 b.test",
+            ),
             (&[(10, "192.0.2.1."), (20, "b.test.")], "20 b.test"), // an address, not a name
             (&[(10, "192.0.2.1.")], ""),
             (&[(0, ".")], "0 ."),
@@ -153,7 +156,9 @@ mod tests {
 
     #[test]
     fn huge_sets_are_cut_and_the_best_kept() {
-        let records = (0..2000u16).rev().map(|p| mx("x.test.", p, "a.test.", 60).data);
+        let records = (0..2000u16)
+            .rev()
+            .map(|p| mx("x.test.", p, "a.test.", 60).data);
         let kept = mx_records(records.collect());
         assert_eq!((kept.len(), kept[0].preference), (MAX_RECORDS, 0));
     }

@@ -4,7 +4,7 @@ use crate::dns::{Dns, DnsSettings};
 use crate::names::DomainName;
 use hickory_proto::op::{Message, OpCode, ResponseCode};
 use hickory_proto::rr::rdata::{A, AAAA, CNAME, MX, NS, PTR, SOA};
-use hickory_proto::rr::{Name, RData, Record, RecordType};
+use hickory_proto::rr::{Name, RData, Record};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -149,7 +149,10 @@ fn from_zone(query: &Message, records: &[Record]) -> Message {
         ResponseCode::NXDomain
     };
     let mut message = response_to(query, code);
-    if !answers.iter().any(|r| r.record_type() == question.query_type()) {
+    if !answers
+        .iter()
+        .any(|r| r.record_type() == question.query_type())
+    {
         message.add_authority(soa("test.", 600, 300));
     }
     message.add_answers(answers);
@@ -196,10 +199,4 @@ pub(crate) fn ns(owner: &str, target: &str) -> Record {
 pub(crate) fn soa(owner: &str, ttl: u32, minimum: u32) -> Record {
     let soa = SOA::new(name(owner), name(owner), 1, 3600, 600, 86_400, minimum);
     record(owner, ttl, RData::SOA(soa))
-}
-
-/// A record whose type nobody asked for, so that a name exists.
-pub(crate) fn exists(owner: &str) -> Record {
-    assert_ne!(RecordType::NS, RecordType::MX);
-    ns(owner, "ns.test.")
 }
