@@ -19,4 +19,4 @@ pub use requirement::{
     PlaintextPermit, ReferenceName, TlsRequirement, TlsVersion,
 };
 pub use rules::{Enforce, MatchName, Published, Rule, RuleConflict, Rules};
-pub use verdict::{HostVerdict, for_host};
+pub use verdict::{DeferReason, Deferral, HostVerdict, for_host};
