@@ -20,6 +20,7 @@ use crate::message::Message;
 use crate::names::MxHost;
 use crate::policy::{Encryption, HostPolicy};
 use crate::smtp::envelope::Recipient;
+use crate::smtp::reply::Reply;
 use crate::tls::TlsClient;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -333,10 +334,9 @@ enum Carried {
 }
 
 fn is_stale(transacted: &Transacted) -> bool {
-    let gone = |fate: &Fate| match fate {
-        Fate::Failed(Failure::Lost { stage: Stage::Mail }) => true,
-        Fate::Failed(Failure::Refused { stage: Stage::Mail, reply }) => reply.code == 421,
-        _ => false,
+    let gone = |fate: &Fate| {
+        let lost = Fate::Failed(Failure::Lost { stage: Stage::Mail });
+        *fate == lost || refusal(fate).is_some_and(|(s, r)| s == Stage::Mail && r.code == 421)
     };
     transacted.fates.iter().all(gone)
 }
@@ -523,15 +523,17 @@ fn is_recipient_refusal(fate: &Fate) -> bool {
 }
 
 fn is_too_many(fate: &Fate) -> bool {
-    match fate {
-        Fate::Failed(Failure::Refused { stage: Stage::Rcpt, reply }) => reply.code == 452,
-        _ => false,
-    }
+    refusal(fate).is_some_and(|(stage, reply)| stage == Stage::Rcpt && reply.code == 452)
+}
+
+fn refusal(fate: &Fate) -> Option<(Stage, &Reply)> {
+    let Fate::Failed(Failure::Refused { stage, reply }) = fate else { return None };
+    Some((*stage, reply))
 }
 
 /// How far a failure reaches: a refusal of the message or of a recipient is final if it is permanent,
 /// and otherwise the next host may do better.
-fn scope_of(failure: &Failure, reply: &crate::smtp::reply::Reply) -> Scope {
+fn scope_of(failure: &Failure, reply: &Reply) -> Scope {
     match failure {
         Failure::Refused { .. } if reply.code >= 500 => Scope::Recipient,
         Failure::TooBig { .. } | Failure::Spool(_) => Scope::Message,

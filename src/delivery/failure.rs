@@ -6,7 +6,7 @@ use std::fmt;
 
 /// What we were waiting for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
+pub(super) enum Stage {
     Greeting,
     Ehlo,
     Starttls,
@@ -38,7 +38,7 @@ impl fmt::Display for Stage {
 
 /// Why an attempt at one host ended.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
+pub(super) enum Failure {
     #[error("cannot connect: {0}")]
     Connect(String),
     #[error("no answer to the connection within {0} s")]
@@ -77,7 +77,7 @@ pub enum Failure {
 impl Failure {
     /// Whether the fault lies with the address, whoever the mail is for: worth remembering, so that
     /// it does not cost the next message time. Replies to MAIL, RCPT and DATA never are, but for 421.
-    pub fn blames_address(&self) -> bool {
+    pub(super) fn blames_address(&self) -> bool {
         let early = |stage: &Stage| {
             matches!(
                 stage,
@@ -114,13 +114,9 @@ impl Failure {
 
     /// Whether the host can be reached over its other address family with better hope: a refusal on
     /// policy grounds, which is often about the source address.
-    pub fn is_policy_refusal(&self) -> bool {
-        match self {
-            Self::Refused { reply, .. } => {
-                (500..=599).contains(&reply.code)
-                    && reply.enhanced.is_some_and(|e| e.class == 5 && e.subject == 7)
-            }
-            _ => false,
-        }
+    pub(super) fn is_policy_refusal(&self) -> bool {
+        let Self::Refused { reply, .. } = self else { return false };
+        (500..=599).contains(&reply.code)
+            && reply.enhanced.is_some_and(|e| e.class == 5 && e.subject == 7)
     }
 }

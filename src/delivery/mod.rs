@@ -30,6 +30,6 @@ pub use replies::after_several as several;
 /// Replies that no attempt stands behind.
 pub mod say {
     pub use super::replies::{
-        dns_timeout, host_without_address, no_route, out_of_time, withdrawn,
+        dns_timeout, host_without_address, no_route, out_of_time, policy_defers, withdrawn,
     };
 }

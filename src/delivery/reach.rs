@@ -307,12 +307,8 @@ impl Reacher {
         if !failure.blames_address() {
             return;
         }
-        let tls = match failure {
-            Failure::Tls(_) | Failure::TlsDelayed { .. } => {
-                Some(Arc::clone(&target.policy.enforce))
-            }
-            _ => None,
-        };
+        let is_tls = matches!(failure, Failure::Tls(_) | Failure::TlsDelayed { .. });
+        let tls = is_tls.then(|| Arc::clone(&target.policy.enforce));
         let subject = Subject { address: key.address, tls };
         self.health.failed(subject, failure.clone(), Instant::now());
     }

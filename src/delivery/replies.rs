@@ -6,7 +6,7 @@ use crate::discovery::{HostFailure, RouteFailure};
 use crate::dns::LookupFailure;
 use crate::message::MessageId;
 use crate::names::{MxHost, NextHop};
-use crate::policy::{HostPolicy, OnFailure, TlsFailure};
+use crate::policy::{Deferral, HostPolicy, OnFailure, TlsFailure};
 use crate::smtp::reply::{Reply, Severity};
 use crate::smtp::status::EnhancedStatus;
 use crate::tls::Authenticated;
@@ -140,10 +140,8 @@ fn tls_failed(
 
 /// After our final dot: the reply is lost, and the message may have been accepted.
 pub(super) fn uncertain(label: &str, failure: &Failure) -> Reply {
-    let detail = match failure {
-        Failure::Unexpected { .. } | Failure::Protocol { .. } => (5, 0),
-        _ => (4, 2),
-    };
+    let confused = matches!(failure, Failure::Unexpected { .. } | Failure::Protocol { .. });
+    let detail = if confused { (5, 0) } else { (4, 2) };
     let text = format!("host {label}: {failure}; the message may have been accepted");
     reply(451, detail.0, detail.1, text)
 }
@@ -158,6 +156,12 @@ pub fn host_without_address(host: &str, failure: &HostFailure) -> Reply {
         HostFailure::OnlyBlocked => reply(554, 4, 6, format!("MX host {host} {failure}")),
         HostFailure::FamilyNotUsed => reply(451, 4, 1, format!("MX host {host} {failure}")),
     }
+}
+
+/// The policy uses no host of this kind now.
+pub fn policy_defers(host: &str, deferral: &Deferral) -> Reply {
+    let Deferral { source, subject, reason, .. } = deferral;
+    reply(451, 7, 5, format!("{source} policy of {subject}: {host}: {reason}"))
 }
 
 /// No way to the destination.

@@ -75,11 +75,8 @@ pub(super) async fn transact(session: &mut ClearToSend, job: &Job<'_>) -> Transa
     } else {
         begin_in_steps(session, job).await
     };
-    let (mut answers, broken) = match begun {
-        Ok(answers) => (answers, None),
-        Err((answers, failure)) => (answers, Some(failure)),
-    };
-    if let Some(failure) = broken {
+    let (mut answers, done) = begun;
+    if let Err(failure) = done {
         // A refusal that came before the connection broke stands (PITFALLS of early closers).
         let fates = answers.fates(job, &Fate::Failed(failure));
         return Transacted { fates, after: After::Close };
@@ -160,7 +157,8 @@ struct Answers {
     data: Option<Reply>,
 }
 
-type Begun = Result<Answers, (Answers, Failure)>;
+/// The replies so far, and whether all that were owed came.
+type Begun = (Answers, Result<(), Failure>);
 
 impl Answers {
     fn mail_accepted(&self) -> bool {
@@ -232,7 +230,7 @@ async fn begin_pipelined(session: &mut ClearToSend, job: &Job<'_>) -> Begun {
         Ok(())
     }
     .await;
-    finish_begin(answers, done)
+    (answers, done)
 }
 
 async fn begin_in_steps(session: &mut ClearToSend, job: &Job<'_>) -> Begun {
@@ -260,14 +258,7 @@ async fn begin_in_steps(session: &mut ClearToSend, job: &Job<'_>) -> Begun {
         Ok(())
     }
     .await;
-    finish_begin(answers, done)
-}
-
-fn finish_begin(answers: Answers, done: Result<(), Failure>) -> Begun {
-    match done {
-        Ok(()) => Ok(answers),
-        Err(failure) => Err((answers, failure)),
-    }
+    (answers, done)
 }
 
 /// DATA was accepted although no recipient was: an empty message ends it (RFC 2920 §3.1).

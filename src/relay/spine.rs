@@ -63,7 +63,7 @@ impl Delivery {
             }
             let Some((addresses, policy)) = self.decide(book, &route, host) else { continue };
             let until = share(reach_until, hosts.len() - at);
-            let stop = self.stop(book, &route, host, (addresses, &policy), until);
+            let stop = self.stop(book, &route, (host, addresses, &policy), until);
             let attempt = self.relay.parts.courier.attempt(&stop, deadlines, no_return).await;
             if attempt.reached == Reached::Yes {
                 reach_until = all.min(Instant::now() + settings.reach_timeout);
@@ -77,8 +77,8 @@ impl Delivery {
             if book.is_done() || Instant::now() >= reach_until {
                 break;
             }
-            let chosen = (&offer.addresses[..], &offer.policy);
-            let mut stop = self.stop(book, &route, &hosts[offer.host], chosen, reach_until);
+            let chosen = (&hosts[offer.host], &offer.addresses[..], &offer.policy);
+            let mut stop = self.stop(book, &route, chosen, reach_until);
             stop.way = Way::PlaintextFallback;
             let attempt = self.relay.parts.courier.attempt(&stop, deadlines, no_return).await;
             book.host_again(attempt.settled, attempt.tried);
@@ -128,6 +128,11 @@ impl Delivery {
         let Snapshot { rules, default_level, min_version, .. } = &*self.snapshot;
         match for_host(&self.demand, &facts, rules, *default_level, *min_version) {
             HostVerdict::Use(policy) => Some((addresses, policy)),
+            HostVerdict::Defer(deferral) => {
+                let name = host.host.as_ref().map(ToString::to_string).unwrap_or_default();
+                book.host_skipped(&say::policy_defers(&name, &deferral));
+                None
+            }
         }
     }
 
@@ -135,8 +140,7 @@ impl Delivery {
         &'s self,
         book: &Book<'s>,
         route: &Route,
-        host: &'s RouteHost,
-        chosen: (&'s [IpAddr], &'s HostPolicy),
+        (host, addresses, policy): (&'s RouteHost, &'s [IpAddr], &'s HostPolicy),
         reach_until: Instant,
     ) -> Stop<'s> {
         let bracketed = match &self.demand.next_hop {
@@ -147,10 +151,10 @@ impl Delivery {
         self.demand.next_hop.hash(&mut hasher);
         Stop {
             host: host.host.as_ref(),
-            addresses: chosen.0,
+            addresses,
             port: route.port,
             implicit_tls: route.implicit_tls,
-            policy: chosen.1,
+            policy,
             message: &self.message,
             recipients: book.recipients(),
             settings: &self.snapshot.delivery,
