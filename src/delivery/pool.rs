@@ -377,3 +377,7 @@ impl Lane {
         None
     }
 }
+
+#[cfg(test)]
+#[path = "pool_tests.rs"]
+mod tests;

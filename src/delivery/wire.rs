@@ -185,6 +185,14 @@ impl Wire {
         }
     }
 
+    /// Waits until the peer has said or done something.
+    #[cfg(test)]
+    pub(super) async fn readable(&self) {
+        if let Stream::Plain(stream) = &self.stream {
+            stream.readable().await.unwrap();
+        }
+    }
+
     /// Says goodbye and closes; nobody cares for the answer for long.
     pub(super) async fn quit(mut self, patience: std::time::Duration) {
         let until = Instant::now() + patience;

@@ -246,8 +246,7 @@ fn connections_and_sessions_are_counted() {
     ledger.eight_bit_refused();
     ledger.reload(Err("no"));
     let session = ledger.session("smtp");
-    let idle = ledger.upstream(UpstreamState::Idle);
-    drop(ledger.upstream(UpstreamState::Active));
+    crate::delivery::Observer::connections(&ledger, 0, 1);
     let rendered = ledger.render();
     for (series, expected) in [
         (
@@ -276,7 +275,7 @@ fn connections_and_sessions_are_counted() {
     ] {
         assert_eq!(value(&rendered, series), Some(expected), "{series}");
     }
-    drop((session, idle));
+    drop(session);
     ledger.reload(Ok(()));
     let rendered = ledger.render();
     assert_eq!(value(&rendered, r#"sessions{protocol="smtp"}"#), Some(0.0));
