@@ -36,9 +36,14 @@ struct Resolved {
 
 impl Discovery {
     pub fn new(dns: Dns) -> Self {
+        Self::on(dns, Interfaces::of_machine())
+    }
+
+    /// On a machine with these interfaces.
+    pub(super) fn on(dns: Dns, interfaces: Interfaces) -> Self {
         Self {
             dns,
-            interfaces: Arc::default(),
+            interfaces: Arc::new(interfaces),
         }
     }
 

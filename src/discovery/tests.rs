@@ -1,14 +1,17 @@
 //! Routes found through a server on loopback.
 
 use super::route::MAX_HOSTS;
+use super::this_host::Interfaces;
 use super::{
     AddressPreference, Discovery, DiscoverySettings, HostFailure, ImplicitTls, Route, RouteFailure,
 };
+use crate::dns::Dns;
 use crate::dns::testing::{Responder, a, cname, domain, mx, response_to};
 use crate::names::{NextHop, RuleNextHop};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::Record;
 use std::collections::HashSet;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 const PATIENT: Duration = Duration::from_secs(20);
@@ -22,6 +25,12 @@ fn settings() -> DiscoverySettings {
         blocked_networks: vec!["127.0.0.0/8".parse().unwrap(), "::/127".parse().unwrap()],
         address_preference: AddressPreference::Any,
     }
+}
+
+/// A machine whose only interface is loopback, whatever the one has that runs the tests.
+fn discovery(dns: Dns) -> Discovery {
+    let loopback = || Some(HashSet::from([Ipv4Addr::LOCALHOST.into()]));
+    Discovery::on(dns, Interfaces::read_by(loopback))
 }
 
 /// `example.com`, `[192.0.2.1]` (a literal), or `rule:` and a next hop as rules write it.
@@ -105,7 +114,7 @@ fn world() -> Vec<Record> {
 #[tokio::test]
 async fn routes_of_domains_and_rules() {
     let server = Responder::zone(world()).await;
-    let discovery = Discovery::new(server.dns(PATIENT));
+    let discovery = discovery(server.dns(PATIENT));
     for (next_hop, expected) in [
         (
             "two.test",
@@ -187,7 +196,7 @@ async fn routes_of_domains_and_rules() {
 #[tokio::test]
 async fn what_loopback_is_with_nothing_blocked() {
     let server = Responder::zone(world()).await;
-    let discovery = Discovery::new(server.dns(PATIENT));
+    let discovery = discovery(server.dns(PATIENT));
     let open = DiscoverySettings {
         blocked_networks: vec![],
         address_preference: AddressPreference::Ipv4Only,
@@ -212,7 +221,7 @@ async fn what_loopback_is_with_nothing_blocked() {
 async fn families_that_are_not_in_use() {
     use AddressPreference::{Ipv4, Ipv4Only, Ipv6Only};
     let server = Responder::zone(world()).await;
-    let discovery = Discovery::new(server.dns(PATIENT));
+    let discovery = discovery(server.dns(PATIENT));
     for (next_hop, preference, expected) in [
         (
             "two.test",
@@ -286,7 +295,7 @@ async fn troubled() -> Responder {
 #[tokio::test]
 async fn a_failed_lookup_is_never_taken_for_absence() {
     let server = troubled().await;
-    let discovery = Discovery::new(server.dns(PATIENT));
+    let discovery = discovery(server.dns(PATIENT));
     for (next_hop, expected) in [
         ("fails.test", "DNS lookup of fails.test: *"),
         ("one.test", "down.test=!* :25"),
@@ -312,7 +321,7 @@ async fn equal_preferences_change_places_and_hosts_are_capped() {
     let hosts = (0..60u16).map(|n| a(&format!("h{n}.test."), &format!("192.0.2.{n}"), 60));
     let equal = (0..2u16).map(|n| mx("equal.test.", 5, &format!("h{n}.test."), 60));
     let server = Responder::zone(many.chain(hosts).chain(equal).collect()).await;
-    let discovery = Discovery::new(server.dns(PATIENT));
+    let discovery = discovery(server.dns(PATIENT));
     let mut orders = HashSet::new();
     for _ in 0..64 {
         let route = discovery.route(&hop("equal.test"), &settings()).await;
@@ -340,8 +349,9 @@ async fn one_silent_family_delays_the_other_only_a_little() {
         vec![message.to_vec().unwrap()]
     })
     .await;
-    let discovery = Discovery::new(server.dns(Duration::from_secs(300)));
-    let route = discovery.route(&hop("a.test"), &settings());
+    let discovery = discovery(server.dns(Duration::from_secs(300)));
+    let (next_hop, settings) = (hop("a.test"), settings());
+    let route = discovery.route(&next_hop, &settings);
     let route = tokio::time::timeout(Duration::from_secs(60), route).await;
     assert_eq!(said(&route.unwrap()), "a.test=192.0.2.1 :25");
 }
@@ -349,7 +359,7 @@ async fn one_silent_family_delays_the_other_only_a_little() {
 #[tokio::test]
 async fn warming_asks_what_the_route_will_need() {
     let server = Responder::zone(world()).await;
-    let discovery = Discovery::new(server.dns(PATIENT));
+    let discovery = discovery(server.dns(PATIENT));
     discovery.warm(&hop("two.test"), &settings()).await;
     let asked = server.asked();
     assert_eq!(asked.len(), 5, "{asked:?}");

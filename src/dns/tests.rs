@@ -4,6 +4,7 @@ use super::testing::{
     Over, Responder, a, cname, dns_for, domain, mx, name, ns, ptr, response_to, soa,
 };
 use super::{Dns, DnsSettings, Existence, Family, LookupFailure};
+use futures_util::FutureExt;
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::Record;
 use std::net::{IpAddr, SocketAddr};
@@ -388,8 +389,7 @@ async fn one_question_serves_all_who_ask_even_if_the_first_leaves() {
     {
         // Polled once: the question is under way, and its asker gone.
         let first = dns.addresses(&host, Family::V4);
-        let gone = tokio::time::timeout(Duration::ZERO, first).await;
-        assert!(gone.is_err());
+        assert!(first.now_or_never().is_none());
     }
     let asking = (0..50).map(|_| dns.addresses(&host, Family::V4));
     for found in futures_util::future::join_all(asking).await {
