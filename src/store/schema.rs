@@ -1,0 +1,76 @@
+//! Opening the file: durability, integrity, schema.
+
+use super::StoreError;
+use rusqlite::{Connection, TransactionBehavior};
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::time::Duration;
+
+/// How long another process may hold the lock, such as a command that looks into the store.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Each step brings the schema from its index to the next number (`user_version`). Steps are only added.
+const STEPS: [&str; 1] = ["
+    CREATE TABLE tls_failure (
+        mx    TEXT    NOT NULL,
+        ip    TEXT    NOT NULL,
+        first INTEGER NOT NULL, -- UNIX seconds
+        last  INTEGER NOT NULL, -- UNIX seconds
+        PRIMARY KEY (mx, ip)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX tls_failure_last ON tls_failure (last);
+"];
+
+/// Opens or makes the database at `path`, ready for use.
+pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
+    if let Some(directory) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
+        make_directory(directory)?;
+    }
+    let mut connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    check_integrity(&connection)?;
+    migrate(&mut connection)?;
+    Ok(connection)
+}
+
+/// Readable for the owner's group, not for everyone: the store knows who writes to whom.
+fn make_directory(directory: &Path) -> Result<(), StoreError> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o750)
+        .create(directory)
+        .map_err(|error| StoreError::Directory {
+            path: directory.into(),
+            reason: error.to_string(),
+        })
+}
+
+fn check_integrity(connection: &Connection) -> Result<(), StoreError> {
+    let answer: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if answer == "ok" {
+        return Ok(());
+    }
+    Err(StoreError::Corrupt(answer))
+}
+
+fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    let known = STEPS.len() as i64;
+    // Immediate: it finds out now, not at the first write, that the file cannot be written.
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let done = usize::try_from(found).map_err(|_| StoreError::Newer { found, known })?;
+    if done > STEPS.len() {
+        return Err(StoreError::Newer { found, known });
+    }
+    for step in &STEPS[done..] {
+        transaction.execute_batch(step)?;
+    }
+    if done < STEPS.len() {
+        transaction.pragma_update(None, "user_version", known)?;
+    }
+    transaction.commit()?;
+    Ok(())
+}

@@ -1,0 +1,4 @@
+mod handshake;
+mod judgement;
+mod resumption;
+mod settings;
