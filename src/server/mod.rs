@@ -2,4 +2,4 @@
 
 mod settings;
 
-pub use settings::{ListenAddress, ListenSettings, Protocol, ServerSettings};
+pub use settings::{ListenAddress, ListenSettings, Protocol, ServerSettings, TlsRequiredNo};

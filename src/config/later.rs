@@ -1,0 +1,156 @@
+//! Keys whose feature comes in a later version: their shape is checked now, so that a file written
+//! for it is read alike by both; what asks for something that is not there is an error.
+
+use super::reader::Section;
+use super::setting::{Size, show_duration};
+use crate::names::RuleNextHop;
+use std::path::PathBuf;
+use std::time::Duration;
+
+const NOT_YET: &str = "is not in this version";
+
+/// `dns.dnssec`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dnssec {
+    Auto,
+    Validate,
+    TrustAd,
+    Off,
+}
+
+/// `dns.dnssec_unavailable`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum DnssecUnavailable {
+    Defer,
+    WithoutDane,
+}
+
+/// The part of `[dns]` that concerns DNSSEC.
+pub(super) fn dnssec(dns: &mut Section<'_>) {
+    match dns.take("dnssec", Dnssec::Auto) {
+        Dnssec::Auto | Dnssec::Off => {}
+        Dnssec::Validate | Dnssec::TrustAd => dns.source.notice(format!(
+            "{}: dns.dnssec takes effect in a later version; this one has no DNSSEC",
+            dns.source.name_place(dns.span_of("dnssec").start)
+        )),
+    }
+    dns.take("trust_remote_ad", false);
+    dns.take("dnssec_unavailable", DnssecUnavailable::Defer);
+    dns.optional::<PathBuf>("trust_anchor");
+}
+
+/// The part of `[policy]` that concerns what domains publish.
+pub(super) fn published(policy: &mut Section<'_>) {
+    policy.take("dane", true);
+    policy.take("mta_sts", true);
+    if !policy
+        .take::<Vec<PathBuf>>("preload", Vec::new())
+        .is_empty()
+    {
+        policy.object("preload", NOT_YET, "remove it");
+    }
+}
+
+/// `[queue]`
+pub(super) fn queue(root: &mut Section<'_>) {
+    const MINUTE: u64 = 60;
+    let mut queue = root.section("queue");
+    let retry = [1, 5, 15, 30, 60, 120, 240].map(|m| Duration::from_secs(m * MINUTE));
+    let retry = queue.take("retry", retry.to_vec());
+    if retry.is_empty() || retry.contains(&Duration::ZERO) {
+        queue.object(
+            "retry",
+            "has no time, or one of zero",
+            "write [\"1m\", \"5m\", \"30m\"]",
+        );
+    }
+    let expire = queue.take("expire", Duration::from_secs(5 * 24 * 60 * MINUTE));
+    let warning = queue.take("delay_warning", Duration::from_secs(4 * 60 * MINUTE));
+    if warning >= expire {
+        let limit = show_duration(&expire);
+        queue.object(
+            "delay_warning",
+            format!("is not below queue.expire ({limit})"),
+            "lower it",
+        );
+    }
+    dsn_via(&mut queue);
+    queue.take("postmaster", String::new());
+    queue.finish();
+}
+
+fn dsn_via(queue: &mut Section<'_>) {
+    let via = queue.take("dsn_via", "[127.0.0.1]:25".to_owned());
+    if via != "mx" && RuleNextHop::parse(&via).is_err() {
+        queue.object(
+            "dsn_via",
+            "is no next hop",
+            "write \"[127.0.0.1]:25\" or \"mx\"",
+        );
+    }
+}
+
+/// `[store]`: the path of the embedded database.
+pub(super) fn store(root: &mut Section<'_>, state_dir: &std::path::Path) -> PathBuf {
+    let mut store = root.section("store");
+    let default = format!("sqlite://{}", state_dir.join("sealpost.db").display());
+    let url = store.take("url", default);
+    let path = match url.split_once("://") {
+        Some(("sqlite", path)) if path.starts_with('/') => PathBuf::from(path),
+        Some(("postgres" | "postgresql", _)) => {
+            store.object(
+                "url",
+                "a shared database is not in this version",
+                "remove it",
+            );
+            PathBuf::new()
+        }
+        Some(_) | None => {
+            store.object(
+                "url",
+                "names no database",
+                "write \"sqlite:///PATH\", three slashes and all",
+            );
+            PathBuf::new()
+        }
+    };
+    store.finish();
+    path
+}
+
+/// `[tlsrpt]`
+pub(super) fn tlsrpt(root: &mut Section<'_>) {
+    let mut tlsrpt = root.section("tlsrpt");
+    if tlsrpt.take("enabled", false) {
+        tlsrpt.object("enabled", NOT_YET, "write false");
+    }
+    for key in ["from", "organization", "contact"] {
+        tlsrpt.optional::<String>(key);
+    }
+    tlsrpt.finish();
+}
+
+/// `[[socketmap]]`
+pub(super) fn socketmap(root: &mut Section<'_>) {
+    for (i, mut socketmap) in root.sections("socketmap").into_iter().enumerate() {
+        socketmap.show_header();
+        socketmap.optional::<crate::server::ListenAddress>("listen");
+        if i == 0 {
+            socketmap.object("listen", NOT_YET, "remove the section");
+        }
+        socketmap.finish();
+    }
+}
+
+/// `client.max_message_size` in octets; not zero.
+pub(super) fn message_size(client: &mut Section<'_>) -> u64 {
+    let Size(size) = client.take("max_message_size", Size(50 << 20));
+    if size == 0 {
+        client.object(
+            "max_message_size",
+            "is zero",
+            "write for instance \"50MiB\"",
+        );
+    }
+    size
+}

@@ -1,0 +1,136 @@
+//! `policy.tls_policy_map`: the entries of a Postfix map among the rules of the file.
+
+use super::problems::{Fault, Place, Problem, Source};
+use super::reader::Section;
+use super::rules::{self, Draft, SaysTls};
+use super::setting::Pattern;
+use crate::names::{RuleNextHop, RuleTarget};
+use crate::policy::Rules;
+use crate::policy::postfix_map::{self, Entry, Key};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Reads the map; what is wrong with it is reported under its own name.
+pub(super) fn load(policy: &Section<'_>, path: &Path) -> Vec<Entry> {
+    const KEY: &str = "tls_policy_map";
+    let file = path.display().to_string();
+    let text = match super::read_bounded(path) {
+        Ok(text) => text,
+        Err(reason) => {
+            policy.object(
+                KEY,
+                format!("{file} {reason}"),
+                "name the text file, not a .db",
+            );
+            return Vec::new();
+        }
+    };
+    let map = postfix_map::parse(&text, &file);
+    for error in map.errors {
+        problem(policy.source, &file, error.line, error.text);
+    }
+    for warning in map.warnings {
+        policy
+            .source
+            .notice(format!("{file}:{}: {}", warning.line, warning.text));
+    }
+    map.entries
+}
+
+fn problem(source: &Source<'_>, file: &str, line: usize, what: String) {
+    source.problems.borrow_mut().push(Problem {
+        file: file.to_owned(),
+        place: Some(Place { line, column: None }),
+        key: String::new(),
+        what,
+        mend: String::new(),
+    });
+}
+
+/// In Postfix an entry is found by the next hop. Where a rule of the file sets one, the entry for it
+/// says what TLS must be there, unless the rule says so itself: that is a contradiction.
+pub(super) fn apply_to_next_hops(source: &Source<'_>, entries: &[Entry], drafts: &mut [Draft]) {
+    let mut used = vec![Used::No; entries.len()];
+    for draft in drafts {
+        let Some(hop) = &draft.rule.next_hop else {
+            continue;
+        };
+        let Some(at) = find(entries, hop) else {
+            continue;
+        };
+        let entry = &entries[at];
+        used[at] = Used::Yes;
+        if draft.says_tls == SaysTls::Yes {
+            let fault = Fault {
+                span: draft.hop_span.clone(),
+                what: format!("{hop} has an entry of its own ({})", entry.rule.origin),
+                mend: "say what TLS must be there in one place only".to_owned(),
+            };
+            source.problem(draft.key.replace("domains", "next_hop"), fault);
+            continue;
+        }
+        draft.rule.require = entry.rule.require;
+        draft.rule.match_names.clone_from(&entry.rule.match_names);
+        draft.rule.fingerprints.clone_from(&entry.rule.fingerprints);
+        draft.rule.min_version = entry.rule.min_version;
+        draft.rule.published = entry.rule.published;
+    }
+    for (entry, used) in entries.iter().zip(used) {
+        if matches!(entry.key, Key::NextHop(_)) && used == Used::No {
+            source.notice(format!(
+                "{}: no [[rule]] has next_hop = \"{}\"; the entry has no effect",
+                entry.rule.origin, entry.key
+            ));
+        }
+    }
+}
+
+/// Whether some rule's next hop took an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Used {
+    No,
+    Yes,
+}
+
+/// The entry that Postfix would find: brackets and port are compared as written; only a plain
+/// domain falls back to its parents.
+fn find(entries: &[Entry], hop: &RuleNextHop) -> Option<usize> {
+    let at = |wanted: &Key| entries.iter().position(|entry| entry.key == *wanted);
+    let RuleNextHop {
+        target: RuleTarget::Mx(domain),
+        port: None,
+    } = hop
+    else {
+        return at(&Key::NextHop(hop.clone()));
+    };
+    if let Some(found) = at(&Key::Exact(domain.clone())) {
+        return Some(found);
+    }
+    std::iter::successors(domain.parent(), |d| d.parent())
+        .find_map(|parent| at(&Key::Below(parent)))
+}
+
+/// Adds the entries for domains to the rules.
+pub(super) fn add(source: &Source<'_>, entries: Vec<Entry>, rules: &mut Rules) {
+    for Entry { key, line, rule } in entries {
+        let pattern = match key.clone() {
+            Key::Exact(domain) => Pattern::Exact(domain),
+            Key::Below(domain) => Pattern::Below(domain),
+            Key::NextHop(_) => continue,
+        };
+        let file = rule.origin.clone();
+        let level = rule.require.map_or("", crate::policy::Level::as_str);
+        match rules::add(rules, pattern, &Arc::new(rule)) {
+            Ok(()) => source.notice(format!(
+                "{file}: {key} {level}: replaces what the domain publishes (DANE, MTA-STS)"
+            )),
+            Err(conflict) => {
+                let file = file
+                    .rsplit_once(':')
+                    .map_or(file.as_str(), |(file, _)| file);
+                let what = format!("{conflict}; keep one of them");
+                problem(source, file, line, what);
+            }
+        }
+    }
+}

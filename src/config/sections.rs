@@ -1,0 +1,462 @@
+//! The sections of the file, one function each, in the order in which they are documented.
+
+use super::later;
+use super::reader::Section;
+use super::rules;
+use super::setting::{AddressOrOff, DnsServer, Mode, show_duration};
+use super::{AdminSettings, Config, LogFormat, LogLevel, LogSettings};
+use crate::delivery::{DeliverySettings, EightBit, PlaintextFallback};
+use crate::discovery::{AddressPreference, DiscoverySettings};
+use crate::dns::DnsSettings;
+use crate::ledger::LogAddresses;
+use crate::names::DomainName;
+use crate::policy::{Level, TlsVersion};
+use crate::relay::Custody;
+use crate::server::{ListenAddress, ListenSettings, Protocol, ServerSettings, TlsRequiredNo};
+use crate::tls::{CertificateFiles, Roots, TlsSettings};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Reads every section. `None` where a value without which nothing can be built is missing; the
+/// problem is reported then.
+pub(super) fn read(
+    root: &mut Section<'_>,
+    fqdn: &dyn Fn() -> Result<DomainName, String>,
+) -> Option<Config> {
+    let hostname = read_hostname(root, fqdn);
+    let state_dir = root.take("state_dir", PathBuf::from("/var/lib/sealpost"));
+    let listeners = listeners(root);
+    // A name that is wrong was reported; the rest is still checked.
+    let name = hostname
+        .clone()
+        .or_else(|| DomainName::parse("invalid.invalid").ok())?;
+    let mut server = client(root, &name);
+    let relay = relay(root);
+    (server.custody, server.hop_limit) = (relay.custody, relay.hop_limit);
+    server.tls_required_no = relay.tls_required_no;
+    let dns = dns(root);
+    let (tls, min_version) = tls(root);
+    let (delivery, mut discovery) = outbound(root, &name, &relay);
+    let (rules, default_level) = rules::read(root, &tls);
+    later::queue(root);
+    let store = later::store(root, &state_dir);
+    later::tlsrpt(root);
+    later::socketmap(root);
+    let admin = admin(root, &listeners);
+    let log = log(root);
+    discovery.own_names = own_names(&name, &listeners, &relay);
+    let config = Config {
+        hostname: hostname?,
+        state_dir,
+        store,
+        listeners,
+        server,
+        dns,
+        tls,
+        min_version,
+        discovery,
+        delivery,
+        rules,
+        default_level,
+        admin,
+        log,
+        notices: root.source.notices.borrow().clone(),
+        shown: root.source.shown.borrow().clone(),
+    };
+    Some(config)
+}
+
+fn read_hostname(
+    root: &mut Section<'_>,
+    fqdn: &dyn Fn() -> Result<DomainName, String>,
+) -> Option<DomainName> {
+    const MEND: &str = "write the name that the address of this machine resolves to, as hostname = \
+                        \"relay.example.net\"";
+    let name = match root.read::<DomainName>("hostname") {
+        Some(name) => Some(name),
+        // It is there, and wrong: reported already.
+        None if root.has("hostname") => return None,
+        None => match fqdn() {
+            Ok(name) => Some(name),
+            Err(reason) => {
+                root.object("hostname", format!("is not set, and {reason}"), MEND);
+                None
+            }
+        },
+    }?;
+    root.show("hostname", &name);
+    qualified(root, &name).then_some(name)
+}
+
+fn qualified(section: &Section<'_>, name: &DomainName) -> bool {
+    if !name.is_qualified() {
+        section.object(
+            "hostname",
+            format!("\"{name}\" is not fully qualified"),
+            format!("write it with its domain, as \"{name}.example.net\""),
+        );
+    }
+    name.is_qualified()
+}
+
+fn listeners(root: &mut Section<'_>) -> Vec<ListenSettings> {
+    let mut sections = root.sections("listen");
+    if sections.is_empty() {
+        if root.has("listen") {
+            // An empty list, or no list (reported already): nothing would be listened on.
+            root.object(
+                "listen",
+                "has no listener",
+                "write a [[listen]], or leave it out",
+            );
+        }
+        sections = vec![Section::absent(root.source, "listen")];
+    }
+    let mut listeners: Vec<ListenSettings> = Vec::new();
+    for mut section in sections {
+        let listener = listener(&mut section);
+        if let Some(other) = listeners
+            .iter()
+            .find(|l| collide(&l.address, &listener.address))
+        {
+            let what = match &other.address {
+                ListenAddress::Tcp(address) => format!("{address} is listened on already"),
+                ListenAddress::Unix(path) => format!("{} is listened on already", path.display()),
+                ListenAddress::Systemd(name) => format!("socket {name} is in use already"),
+            };
+            section.object(
+                "address",
+                what,
+                "give each [[listen]] an address of its own",
+            );
+        }
+        listeners.push(listener);
+        section.finish();
+    }
+    listeners
+}
+
+const DEFAULT_LISTENER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 2525);
+
+fn listener(section: &mut Section<'_>) -> ListenSettings {
+    section.show_header();
+    if section.is_present() && !section.has("address") {
+        section.object(
+            "address",
+            "is missing",
+            "write address = \"127.0.0.1:2525\"",
+        );
+    }
+    let address = section.take("address", ListenAddress::Tcp(DEFAULT_LISTENER));
+    let listener = ListenSettings {
+        protocol: section.take("protocol", Protocol::Smtp),
+        mode: section.optional::<Mode>("mode").map(|mode| mode.0),
+        group: section.optional("group"),
+        tls: section.optional("tls"),
+        hostname: section.optional("hostname"),
+        bind: section.take("bind", Vec::new()),
+        address,
+    };
+    if let Some(name) = &listener.hostname {
+        qualified(section, name);
+    }
+    check_bind(section, &listener.bind);
+    if !matches!(listener.address, ListenAddress::Unix(_)) {
+        for key in ["mode", "group"] {
+            if section.has(key) {
+                section.object(key, "is for unix sockets only", "remove it");
+            }
+        }
+    }
+    listener
+}
+
+/// Whether the second address could not be bound after the first.
+fn collide(one: &ListenAddress, other: &ListenAddress) -> bool {
+    let (ListenAddress::Tcp(a), ListenAddress::Tcp(b)) = (one, other) else {
+        return one == other;
+    };
+    let same_host = a.ip() == b.ip()
+        || (a.is_ipv4() == b.is_ipv4() && (a.ip().is_unspecified() || b.ip().is_unspecified()));
+    // Port 0 is another one each time.
+    a.port() == b.port() && a.port() != 0 && same_host
+}
+
+fn check_bind(section: &Section<'_>, bind: &[IpAddr]) {
+    if let Some(ip) = bind
+        .iter()
+        .find(|ip| ip.is_unspecified() || ip.is_multicast())
+    {
+        section.object(
+            "bind",
+            format!("{ip} is no address to send from"),
+            "write an address of this machine, or leave bind out",
+        );
+    }
+}
+
+fn client(root: &mut Section<'_>, hostname: &DomainName) -> ServerSettings {
+    let mut client = root.section("client");
+    let networks = client.take("networks", networks(&["127.0.0.0/8", "::1/128"]));
+    if let Some(all) = networks.iter().find(|n| n.prefix_len() == 0) {
+        client.object(
+            "networks",
+            format!("{all} makes an open relay"),
+            "name the networks of your own mail servers",
+        );
+    }
+    let settings = ServerSettings {
+        hostname: hostname.clone(),
+        networks,
+        max_sessions: positive(&mut client, "max_sessions", 1000),
+        max_sessions_per_client: client.take("max_sessions_per_client", 0),
+        max_message_size: later::message_size(&mut client),
+        max_recipients: positive(&mut client, "max_recipients", 1000),
+        idle_timeout: some_time(&mut client, "idle_timeout", Duration::from_secs(300)),
+        hop_limit: 0,
+        custody: Custody::default(),
+        tls_required_no: TlsRequiredNo::default(),
+    };
+    client.finish();
+    settings
+}
+
+/// `[relay]`, before it is divided among its owners.
+struct Relay {
+    custody: Custody,
+    reach_timeout: Duration,
+    deadline: Duration,
+    dot_deadline: Duration,
+    plaintext_fallback: PlaintextFallback,
+    tls_required_no: TlsRequiredNo,
+    hop_limit: usize,
+    own_names: Vec<DomainName>,
+}
+
+fn relay(root: &mut Section<'_>) -> Relay {
+    let mut relay = root.section("relay");
+    let settings = Relay {
+        custody: relay.take("custody", Custody::Client),
+        reach_timeout: some_time(&mut relay, "reach_timeout", Duration::from_secs(90)),
+        deadline: some_time(&mut relay, "deadline", Duration::from_secs(300)),
+        dot_deadline: some_time(&mut relay, "dot_deadline", Duration::from_secs(570)),
+        plaintext_fallback: relay.take("plaintext_fallback", PlaintextFallback::Delayed),
+        tls_required_no: relay.take("tls_required_no", TlsRequiredNo::Honor),
+        hop_limit: positive(&mut relay, "hop_limit", 50),
+        own_names: relay.take("own_names", Vec::new()),
+    };
+    for (key, time, below, limit) in [
+        (
+            "deadline",
+            settings.deadline,
+            "reach_timeout",
+            settings.reach_timeout,
+        ),
+        (
+            "dot_deadline",
+            settings.dot_deadline,
+            "deadline",
+            settings.deadline,
+        ),
+    ] {
+        if time < limit {
+            let (time, limit) = (show_duration(&time), show_duration(&limit));
+            relay.object(
+                key,
+                format!("{time} is less than relay.{below} ({limit})"),
+                format!("raise {key}, or lower {below}"),
+            );
+        }
+    }
+    // Postfix's smtp_data_done_timeout and lmtp_data_done_timeout: after it the client has gone.
+    if settings.dot_deadline >= Duration::from_secs(600) {
+        relay.source.notice(format!(
+            "relay.dot_deadline is not below 600s, after which Postfix gives up by default; \
+             raise lmtp_data_done_timeout or smtp_data_done_timeout there"
+        ));
+    }
+    relay.finish();
+    settings
+}
+
+fn own_names(
+    hostname: &DomainName,
+    listeners: &[ListenSettings],
+    relay: &Relay,
+) -> Vec<DomainName> {
+    let mut names = vec![hostname.clone()];
+    let more = listeners.iter().filter_map(|l| l.hostname.as_ref());
+    for name in more.chain(&relay.own_names) {
+        if !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+    names
+}
+
+fn dns(root: &mut Section<'_>) -> DnsSettings {
+    let mut dns = root.section("dns");
+    let servers: Option<Vec<DnsServer>> = dns.optional("servers");
+    if servers.as_ref().is_some_and(Vec::is_empty) {
+        dns.object(
+            "servers",
+            "is empty",
+            "leave it out to use those of /etc/resolv.conf",
+        );
+    }
+    later::dnssec(&mut dns);
+    let timeout = some_time(&mut dns, "timeout", Duration::from_secs(5));
+    dns.finish();
+    DnsSettings {
+        servers: servers.unwrap_or_default().iter().map(|s| s.0).collect(),
+        timeout,
+    }
+}
+
+fn tls(root: &mut Section<'_>) -> (TlsSettings, TlsVersion) {
+    let mut tls = root.section("tls");
+    let roots = tls.take("roots", Roots::System);
+    let min_version = tls.take("min_version", TlsVersion::V1_2);
+    let client_certificate = tls.optional::<CertificateFiles>("client_cert");
+    tls.finish();
+    let settings = TlsSettings {
+        roots,
+        client_certificate,
+    };
+    (settings, min_version)
+}
+
+/// Never connected to for names that strangers publish.
+const BLOCKED: [&str; 7] = [
+    "0.0.0.0/8",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "224.0.0.0/3",
+    "::/127",
+    "fe80::/10",
+    "ff00::/8",
+];
+
+fn outbound(
+    root: &mut Section<'_>,
+    hostname: &DomainName,
+    relay: &Relay,
+) -> (DeliverySettings, DiscoverySettings) {
+    let mut out = root.section("outbound");
+    let port = port(&mut out, "port", 25);
+    let bind = out.take("bind", Vec::new());
+    check_bind(&out, &bind);
+    let discovery = DiscoverySettings {
+        own_names: Vec::new(),
+        port,
+        address_preference: out.take("address_preference", AddressPreference::Any),
+        blocked_networks: out.take("blocked_networks", networks(&BLOCKED)),
+        nat_addresses: out.take("nat_addresses", Vec::new()),
+    };
+    let delivery = DeliverySettings {
+        hostname: hostname.clone(),
+        bind,
+        max_connections: positive(&mut out, "max_connections", 500),
+        max_connections_per_mx: positive(&mut out, "max_connections_per_mx", 20),
+        idle_connection_timeout: out.take("idle_connection_timeout", Duration::from_secs(30)),
+        messages_per_connection: positive_u32(&mut out, "messages_per_connection", 100),
+        connect_timeout: some_time(&mut out, "connect_timeout", Duration::from_secs(30)),
+        eight_bit: out.take("assume_8bit", EightBit::NeedsExtension),
+        plaintext_fallback: relay.plaintext_fallback,
+        reach_timeout: relay.reach_timeout,
+        deadline: relay.deadline,
+        dot_deadline: relay.dot_deadline,
+    };
+    self::port(&mut out, "mta_sts_port", 443);
+    out.finish();
+    (delivery, discovery)
+}
+
+fn admin(root: &mut Section<'_>, listeners: &[ListenSettings]) -> AdminSettings {
+    const DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9825);
+    let mut admin = root.section("admin");
+    let AddressOrOff(listen) = admin.take("listen", AddressOrOff(Some(DEFAULT)));
+    let socket = admin.take("socket", PathBuf::from("/run/sealpost/admin.sock"));
+    let taken = |address| listeners.iter().any(|l| collide(&l.address, &address));
+    if let Some(address) = listen.filter(|a| taken(ListenAddress::Tcp(*a))) {
+        admin.object(
+            "listen",
+            format!("{address} is the address of a [[listen]]"),
+            "give it a port of its own",
+        );
+    }
+    if taken(ListenAddress::Unix(socket.clone())) {
+        admin.object(
+            "socket",
+            format!("{} is the socket of a [[listen]]", socket.display()),
+            "give it a path of its own",
+        );
+    }
+    admin.finish();
+    AdminSettings { listen, socket }
+}
+
+fn log(root: &mut Section<'_>) -> LogSettings {
+    let mut log = root.section("log");
+    let settings = LogSettings {
+        level: log.take("level", LogLevel::default()),
+        format: log.take("format", LogFormat::default()),
+        addresses: log.take("addresses", LogAddresses::default()),
+    };
+    log.finish();
+    settings
+}
+
+/// Networks that stand in this file's defaults.
+fn networks(list: &[&str]) -> Vec<ipnet::IpNet> {
+    list.iter().filter_map(|n| n.parse().ok()).collect()
+}
+
+fn positive(section: &mut Section<'_>, key: &'static str, default: usize) -> usize {
+    let number = section.take(key, default);
+    if number == 0 {
+        section.object(key, "is zero", "write 1 or more");
+    }
+    number
+}
+
+fn positive_u32(section: &mut Section<'_>, key: &'static str, default: u32) -> u32 {
+    let number = section.take(key, default);
+    if number == 0 {
+        section.object(key, "is zero", "write 1 or more");
+    }
+    number
+}
+
+fn port(section: &mut Section<'_>, key: &'static str, default: u16) -> u16 {
+    let number = section.take(key, default);
+    if number == 0 {
+        section.object(key, "is no port", "write 1 to 65535");
+    }
+    number
+}
+
+fn some_time(section: &mut Section<'_>, key: &'static str, default: Duration) -> Duration {
+    let time = section.take(key, default);
+    if time.is_zero() {
+        section.object(key, "is zero", "write a time as \"30s\"");
+    }
+    time
+}
+
+/// `policy.default`: the floor of domains without a rule.
+pub(super) fn default_level(policy: &mut Section<'_>) -> Level {
+    let level = policy.take("default", Level::May);
+    match level {
+        Level::May | Level::Encrypt | Level::Verify => level,
+        Level::None | Level::Dane | Level::Fingerprint | Level::Secure | Level::DaneOnly => {
+            policy.object(
+                "default",
+                format!("cannot be \"{level}\""),
+                "write \"may\", \"encrypt\" or \"verify\"; the others need a [[rule]]",
+            );
+            Level::May
+        }
+    }
+}
