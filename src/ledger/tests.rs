@@ -276,6 +276,7 @@ fn connections_and_sessions_are_counted() {
         assert_eq!(value(&rendered, series), Some(expected), "{series}");
     }
     drop(session);
+    crate::delivery::Observer::connections(&ledger, 0, 0);
     ledger.reload(Ok(()));
     let rendered = ledger.render();
     assert_eq!(value(&rendered, r#"sessions{protocol="smtp"}"#), Some(0.0));
