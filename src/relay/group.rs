@@ -15,7 +15,7 @@ pub(super) struct Group {
 }
 
 /// Where mail for a domain goes first.
-pub(super) fn next_hop(domain: &MailDomain, rules: &Rules) -> NextHop {
+pub fn next_hop(domain: &MailDomain, rules: &Rules) -> NextHop {
     match domain {
         MailDomain::Literal(ip) => NextHop::Literal(*ip),
         MailDomain::Name { ascii, .. } => {

@@ -8,6 +8,7 @@ mod group;
 mod inflight;
 mod spine;
 
+pub use group::next_hop;
 pub use inflight::{InFlight, Submit};
 
 use crate::delivery::{Courier, DeliverySettings};

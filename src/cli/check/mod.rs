@@ -1,0 +1,311 @@
+//! `sealpost check`: explains the policy for a destination step by step, then visits every MX host
+//! without sending mail. The same discovery, decision and connection as in delivery.
+
+mod report;
+mod text;
+
+use crate::config::Config;
+use crate::delivery::outcome::Channel;
+use crate::delivery::{Call, Found, MayBeThisHost, probe, say};
+use crate::discovery::{Discovery, Route, RouteHost};
+use crate::dns::{Dns, Family};
+use crate::names::{DomainName, NextHop, RuleTarget};
+use crate::policy::{
+    Authentication, Demand, Encryption, HostFacts, HostPolicy, HostVerdict, TlsaFinding, for_host,
+};
+use crate::smtp::address::MailDomain;
+use crate::smtp::reply::{Reply, Severity};
+use crate::tls::TlsClient;
+use futures_util::future::join_all;
+use report::{Destination, Host, Policy, Report, Source, Verdict, Visit};
+use std::net::{IpAddr, SocketAddr};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// For one visit, in all: a person waits.
+const VISIT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    pub connect: Connect,
+    pub format: Format,
+}
+
+/// Whether hosts are visited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Connect {
+    Yes,
+    No,
+}
+
+/// How the result is written to stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    Text,
+    Json,
+}
+
+/// Checks destinations one after the other and prints what it finds.
+pub fn run(config: &Config, targets: &[String], options: Options) -> ExitCode {
+    let destinations: Result<Vec<_>, String> = targets.iter().map(|t| parse(t)).collect();
+    let destinations = match destinations {
+        Ok(destinations) => destinations,
+        Err(problem) => {
+            eprintln!("sealpost: check: {problem}");
+            return ExitCode::from(2);
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("sealpost: check: {error}");
+            return ExitCode::from(3);
+        }
+    };
+    match runtime.block_on(check_all(config, destinations, options)) {
+        Ok(verdict) => ExitCode::from(verdict.exit_code()),
+        Err(problem) => {
+            eprintln!("sealpost: check: {problem}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// A domain, a mail address or an address literal.
+fn parse(target: &str) -> Result<MailDomain, String> {
+    let domain = target.rsplit_once('@').map_or(target, |(_, domain)| domain);
+    if let Some(inside) = domain.strip_prefix('[').and_then(|d| d.strip_suffix(']')) {
+        let inside = inside.strip_prefix("IPv6:").unwrap_or(inside);
+        let ip = inside.parse().map_err(|_| format!("{target}: not an address literal"))?;
+        return Ok(MailDomain::Literal(ip));
+    }
+    let ascii = DomainName::parse(domain).map_err(|error| format!("{target}: {error}"))?;
+    Ok(MailDomain::Name { ascii, written: domain.to_owned() })
+}
+
+async fn check_all(
+    config: &Config,
+    destinations: Vec<MailDomain>,
+    options: Options,
+) -> Result<Verdict, String> {
+    let dns = Dns::new(&config.dns, Arc::new(|_, _| {})).map_err(|e| e.to_string())?;
+    let tls = TlsClient::new(&config.tls).map_err(|e| e.to_string())?;
+    let checker =
+        Checker { config, tls, discovery: Discovery::new(dns.clone()), dns, options };
+    let mut reports = Vec::new();
+    for destination in destinations {
+        let report = checker.check(&destination).await;
+        if options.format == Format::Text {
+            print!("{}", text::render(&report));
+        }
+        reports.push(report);
+    }
+    if options.format == Format::Json {
+        let json = serde_json::to_string_pretty(&reports).map_err(|e| e.to_string())?;
+        println!("{json}");
+    }
+    Ok(reports.iter().map(|report| report.verdict).max().unwrap_or(Verdict::Deliverable))
+}
+
+struct Checker<'a> {
+    config: &'a Config,
+    tls: TlsClient,
+    dns: Dns,
+    discovery: Discovery,
+    options: Options,
+}
+
+impl Checker<'_> {
+    async fn check(&self, domain: &MailDomain) -> Report {
+        let rules = &self.config.rules;
+        let name = match domain {
+            MailDomain::Name { ascii, .. } => Some(ascii.clone()),
+            MailDomain::Literal(_) => None,
+        };
+        let rule = name.as_ref().and_then(|name| rules.find(name));
+        let next_hop = crate::relay::next_hop(domain, rules);
+        let demand = Demand { recipient_domain: name, next_hop };
+        let mut report = Report {
+            destination: Destination {
+                domain: domain.to_string(),
+                next_hop: demand.next_hop.to_string(),
+                rule: rule.map(|rule| rule.origin.clone()),
+            },
+            hostname: self.config.hostname.to_string(),
+            sources: self.sources().await,
+            hosts: Vec::new(),
+            reply: None,
+            verdict: Verdict::NotDeliverable,
+        };
+        match self.discovery.route(&demand.next_hop, &self.config.discovery).await {
+            Err(failure) => {
+                let reply = say::no_route(&failure);
+                report.verdict = Verdict::of_reply(&reply);
+                report.reply = Some(reply.to_string());
+            }
+            Ok(route) => {
+                let hosts = route.hosts.iter().map(|host| self.host(&demand, &route, host));
+                report.hosts = join_all(hosts).await;
+                report.judge();
+            }
+        }
+        report
+    }
+
+    /// Our own addresses as a receiver sees them.
+    async fn sources(&self) -> Vec<Source> {
+        let sources = self.config.delivery.bind.iter().map(|&ip| async move {
+            let names = match self.dns.pointer(ip).await {
+                Ok(answer) => answer.records.iter().map(ToString::to_string).collect(),
+                Err(_) => Vec::new(),
+            };
+            Source { address: ip.to_string(), names }
+        });
+        join_all(sources).await
+    }
+
+    async fn host(&self, demand: &Demand, route: &Route, host: &RouteHost) -> Host {
+        let mut seen = Host {
+            host: host.host.as_ref().map(ToString::to_string),
+            canonical: host.canonical.as_ref().map(ToString::to_string),
+            port: route.port,
+            addresses: Vec::new(),
+            policy: None,
+            visits: Vec::new(),
+            reply: None,
+        };
+        let addresses = match &host.addresses {
+            Ok(addresses) => addresses,
+            Err(failure) => {
+                let name = seen.host.clone().unwrap_or_default();
+                seen.fail(&say::host_without_address(&name, failure));
+                return seen;
+            }
+        };
+        seen.addresses = addresses.iter().map(ToString::to_string).collect();
+        let facts = HostFacts {
+            host: host.host.clone(),
+            next_hop_domain: route.domain.clone(),
+            tlsa: TlsaFinding::NotSought,
+        };
+        let Config { rules, default_level, min_version, .. } = self.config;
+        match for_host(demand, &facts, rules, *default_level, *min_version) {
+            HostVerdict::Defer(deferral) => {
+                let name = seen.host.clone().unwrap_or_default();
+                seen.fail(&say::policy_defers(&name, &deferral));
+            }
+            HostVerdict::Use(policy) => {
+                seen.policy = Some(describe(&policy));
+                if self.options.connect == Connect::Yes {
+                    let visits =
+                        addresses.iter().map(|&ip| self.visit(demand, (route, host), &policy, ip));
+                    seen.visits = join_all(visits).await;
+                }
+            }
+        }
+        seen
+    }
+
+    async fn visit(
+        &self,
+        demand: &Demand,
+        (route, host): (&Route, &RouteHost),
+        policy: &HostPolicy,
+        ip: IpAddr,
+    ) -> Visit {
+        let bracketed = match &demand.next_hop {
+            NextHop::Rule(hop) => !matches!(hop.target, RuleTarget::Mx(_)),
+            NextHop::Domain(_) | NextHop::Literal(_) => false,
+        };
+        let call = Call {
+            host: host.host.as_ref(),
+            address: SocketAddr::new(ip, route.port),
+            implicit_tls: route.implicit_tls,
+            policy,
+            settings: &self.config.delivery,
+            tls: &self.tls,
+            may_be_this_host: if bracketed { MayBeThisHost::No } else { MayBeThisHost::Yes },
+            within: VISIT_TIMEOUT,
+        };
+        let family = match Family::of(ip) {
+            Family::V4 => "ipv4",
+            Family::V6 => "ipv6",
+        };
+        Visit::new(ip, family, probe(&call).await)
+    }
+}
+
+fn describe(policy: &HostPolicy) -> Policy {
+    let names = match &policy.enforce.authentication {
+        Authentication::None => Vec::new(),
+        Authentication::WebPki(names) => names.iter().map(ToString::to_string).collect(),
+        Authentication::Fingerprint(prints) => vec![format!("{} fingerprints", prints.len())],
+    };
+    let plaintext = match policy.enforce.encryption {
+        Encryption::Never => "always",
+        Encryption::Opportunistic => "possible",
+        Encryption::Mandatory => "never",
+    };
+    Policy {
+        level: policy.level.as_str(),
+        source: policy.source.as_str(),
+        subject: policy.subject.to_string(),
+        accepts: names,
+        plaintext,
+        min_version: policy.enforce.min_version.as_str(),
+    }
+}
+
+impl Visit {
+    fn new(ip: IpAddr, family: &'static str, found: Found) -> Self {
+        let mut visit = Self {
+            address: ip.to_string(),
+            family,
+            tls: None,
+            cipher: None,
+            group: None,
+            key: None,
+            authenticated: None,
+            certificate_problem: None,
+            reply: None,
+            verdict: Verdict::Deliverable,
+        };
+        match found {
+            Found::Refused(reply) => {
+                visit.verdict = Verdict::of_reply(&reply);
+                visit.reply = Some(reply.to_string());
+            }
+            Found::ClearToSend(Channel::Tls(seen)) => {
+                visit.tls = Some(seen.version.as_str());
+                visit.cipher = Some(seen.cipher);
+                visit.group = seen.group;
+                visit.key = Some(seen.key.to_string());
+                visit.authenticated = Some(seen.authenticated.as_str());
+                visit.certificate_problem = seen.problem.as_ref().map(ToString::to_string);
+            }
+            Found::ClearToSend(Channel::Plaintext(_) | Channel::None) => {}
+        }
+        visit
+    }
+}
+
+impl Host {
+    fn fail(&mut self, reply: &Reply) {
+        self.reply = Some((reply.to_string(), Verdict::of_reply(reply)));
+    }
+}
+
+impl Verdict {
+    /// What a refusal means: soft ones may pass.
+    fn of_reply(reply: &Reply) -> Self {
+        // A policy that is not met stays so until somebody mends it.
+        let policy = reply.enhanced.is_some_and(|e| e.subject == 7);
+        match reply.severity() {
+            Severity::Transient if !policy => Self::Temporary,
+            Severity::Transient | Severity::Permanent => Self::NotDeliverable,
+            Severity::Positive | Severity::Intermediate => Self::Deliverable,
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! What a check found, as it is written in JSON and in words.
+
+use serde::{Serialize, Serializer};
+
+/// One destination.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    #[serde(flatten)]
+    pub destination: Destination,
+    /// Our EHLO name.
+    pub hostname: String,
+    /// The source addresses of `outbound.bind`.
+    pub sources: Vec<Source>,
+    pub hosts: Vec<Host>,
+    /// Why there is no route.
+    pub reply: Option<String>,
+    pub verdict: Verdict,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Destination {
+    pub domain: String,
+    pub next_hop: String,
+    /// Where the rule stands that applies.
+    pub rule: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Source {
+    pub address: String,
+    /// Its PTR records.
+    pub names: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Host {
+    /// `null` for an address literal.
+    pub host: Option<String>,
+    /// After CNAMEs.
+    pub canonical: Option<String>,
+    pub port: u16,
+    pub addresses: Vec<String>,
+    pub policy: Option<Policy>,
+    pub visits: Vec<Visit>,
+    /// Why it cannot be visited.
+    #[serde(serialize_with = "first")]
+    pub reply: Option<(String, Verdict)>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Policy {
+    pub level: &'static str,
+    pub source: &'static str,
+    pub subject: String,
+    /// Names (or pins) of which the certificate must carry one; empty: anything goes.
+    pub accepts: Vec<String>,
+    /// Whether mail may go in the clear: `never`, `possible`, `always`.
+    pub plaintext: &'static str,
+    pub min_version: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Visit {
+    pub address: String,
+    pub family: &'static str,
+    /// `null`: in the clear.
+    pub tls: Option<&'static str>,
+    pub cipher: Option<&'static str>,
+    pub group: Option<&'static str>,
+    pub key: Option<String>,
+    pub authenticated: Option<&'static str>,
+    /// What a full check would have said, also when none was asked for.
+    pub certificate_problem: Option<String>,
+    /// What a sender would be told, if mail cannot flow.
+    pub reply: Option<String>,
+    pub verdict: Verdict,
+}
+
+/// Whether mail would flow; the worst of several decides the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Verdict {
+    Deliverable,
+    Temporary,
+    NotDeliverable,
+}
+
+impl Verdict {
+    pub(super) fn exit_code(self) -> u8 {
+        match self {
+            Self::Deliverable => 0,
+            Self::NotDeliverable => 1,
+            Self::Temporary => 3,
+        }
+    }
+}
+
+impl Report {
+    /// Mail flows if one address of one host will do; else the mildest refusal decides.
+    pub(super) fn judge(&mut self) {
+        let visits = self.hosts.iter().flat_map(|host| host.visits.iter().map(|v| v.verdict));
+        let failures = self.hosts.iter().filter_map(|host| host.reply.as_ref().map(|r| r.1));
+        let unvisited = self.hosts.iter().filter(|h| h.visits.is_empty() && h.reply.is_none());
+        let unvisited = unvisited.map(|_| Verdict::Deliverable);
+        let all = visits.chain(failures).chain(unvisited);
+        self.verdict = all.min().unwrap_or(Verdict::NotDeliverable);
+    }
+}
+
+fn first<S: Serializer>(
+    reply: &Option<(String, Verdict)>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    reply.as_ref().map(|(text, _)| text).serialize(serializer)
+}
