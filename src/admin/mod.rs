@@ -1,1 +1,164 @@
-//! (agreed place)
+//! HTTP for monitoring: `/metrics`, `/healthz` and `/readyz` on `admin.listen`.
+//!
+//! Only reading, no names of strangers; bounded in connections and in how long each may last.
+
+mod connections;
+mod health;
+
+pub use health::{Health, Readiness};
+
+use crate::ledger::Ledger;
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use connections::Bounded;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// Connections at once; further ones wait in the kernel.
+const MAX_CONNECTIONS: usize = 50;
+/// How long one connection may last, however busy or slow: monitoring opens a new one.
+const MAX_LIFETIME: Duration = Duration::from_secs(30);
+
+/// Binds `admin.listen`. Early, so that a port in use is known before anything is served.
+pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    TcpListener::bind(address).await
+}
+
+/// Answers until `stop`; requests that have begun are finished.
+pub async fn serve(listener: TcpListener, ledger: Ledger, health: Health, stop: CancellationToken) {
+    serve_bounded(
+        Bounded::new(listener, MAX_CONNECTIONS, MAX_LIFETIME),
+        router(ledger, health),
+        stop,
+    )
+    .await;
+}
+
+async fn serve_bounded(listener: Bounded, router: Router, stop: CancellationToken) {
+    let serving = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
+    if let Err(problem) = serving.await {
+        tracing::error!(%problem, "the admin listener ended");
+    }
+}
+
+fn router(ledger: Ledger, health: Health) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics).with_state(ledger))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready).with_state(health))
+}
+
+async fn metrics(State(ledger): State<Ledger>) -> impl IntoResponse {
+    let kind = "text/plain; version=0.0.4; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], ledger.render())
+}
+
+async fn ready(State(health): State<Health>) -> impl IntoResponse {
+    let report = health.report();
+    let status = match report.readiness {
+        Readiness::Ready => StatusCode::OK,
+        Readiness::NotReady => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, report.text())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::LogAddresses;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+
+    /// Serves on an ephemeral port while `client` runs.
+    async fn with_server<T>(
+        health: Health,
+        (connections, lifetime): (usize, Duration),
+        client: impl AsyncFnOnce(SocketAddr) -> T,
+    ) -> T {
+        let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let bounded = Bounded::new(listener, connections, lifetime);
+        let router = router(Ledger::new(LogAddresses::Plain), health);
+        let stop = CancellationToken::new();
+        let serving = serve_bounded(bounded, router, stop.clone());
+        let (got, ()) = tokio::join!(
+            async {
+                let got = client(address).await;
+                stop.cancel();
+                got
+            },
+            serving
+        );
+        got
+    }
+
+    async fn request(address: SocketAddr, line: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await.unwrap();
+        response
+    }
+
+    #[tokio::test]
+    async fn paths() {
+        let health = Health::default();
+        let watched = health.clone();
+        let limits = (MAX_CONNECTIONS, MAX_LIFETIME);
+        with_server(watched, limits, async |address| {
+            for (line, status, body) in [
+                ("GET /healthz", "200 OK", "\r\n\r\nok\n"),
+                (
+                    "GET /readyz",
+                    "503 Service Unavailable",
+                    "\r\n\r\nstarting\n",
+                ),
+                (
+                    "GET /metrics",
+                    "200 OK",
+                    "\n# TYPE sealpost_build_info gauge\n",
+                ),
+                (
+                    "GET /metrics",
+                    "200 OK",
+                    "content-type: text/plain; version=0.0.4",
+                ),
+                ("GET /", "404 Not Found", ""),
+                ("POST /metrics", "405 Method Not Allowed", ""),
+            ] {
+                let response = request(address, line).await;
+                assert!(
+                    response.starts_with(&format!("HTTP/1.1 {status}\r\n")),
+                    "{line}"
+                );
+                assert!(response.contains(body), "{line}: {response}");
+            }
+            health.set_ready();
+            let response = request(address, "GET /readyz").await;
+            assert!(response.starts_with("HTTP/1.1 200 OK\r\n"), "{response}");
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_silent_connection_gives_its_place_back() {
+        let limits = (1, Duration::from_millis(50));
+        with_server(Health::default(), limits, async |address| {
+            let mut silent = TcpStream::connect(address).await.unwrap();
+            let response = request(address, "GET /healthz").await;
+            assert!(response.ends_with("ok\n"), "{response}");
+            // The silent one was ended to make room.
+            let mut rest = Vec::new();
+            let ended = silent.read_to_end(&mut rest).await;
+            assert!(ended.is_err() || rest.is_empty() || rest.starts_with(b"HTTP/1.1 4"));
+        })
+        .await;
+    }
+}

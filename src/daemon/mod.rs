@@ -1,1 +1,37 @@
-//! (agreed place)
+//! Builds every part in order; owns every task and every shared value.
+//!
+//! **Start**: configuration → log → file descriptors → runtime → ledger → everything that can be
+//! wrong ([`Program::start`]) → `/metrics` bound → listeners bound → served → `READY=1`. What cannot
+//! work is known before anything is served.
+//!
+//! **Reload** (SIGHUP), as a whole or not at all: configuration → everything that can fail
+//! ([`Program::plan`]) → new listeners bound → *from here nothing fails* → adopted → listeners
+//! changed → log level. A message keeps what it was begun with.
+//!
+//! **Shutdown** (SIGTERM, SIGINT): `STOPPING=1`, listeners close, idle sessions get 421; after the
+//! grace, deliveries whose final dot has not gone out are given up; those past it are awaited. A
+//! second signal ends it at once.
+//!
+//! Tasks, all on one [`Tasks`], and what each waits on:
+//!
+//! | name | waits on |
+//! |---|---|
+//! | `signals` | signals, the end |
+//! | `watchdog` | time, the end |
+//! | `admin` | HTTP connections, the end |
+//! | those of the program | its listeners' stop, [`Shutdown`] |
+
+pub mod limits;
+pub mod listeners;
+pub mod logging;
+pub mod notify;
+mod run;
+pub mod shutdown;
+pub mod signals;
+pub mod tasks;
+
+pub use listeners::Listen;
+pub use logging::Format;
+pub use run::{Common, Context, Program, RestartKey, StartError, run};
+pub use shutdown::{Patience, Shutdown};
+pub use tasks::Tasks;

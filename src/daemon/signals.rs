@@ -1,0 +1,48 @@
+//! Signals, as what they ask for.
+
+use std::io;
+use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
+use tokio::sync::mpsc;
+
+/// What somebody asks of the daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Request {
+    /// SIGHUP
+    Reload,
+    /// SIGTERM or SIGINT; the second time it means at once.
+    Stop,
+}
+
+/// The signals that the daemon listens to.
+#[derive(Debug)]
+pub struct Signals {
+    hangup: Stream,
+    terminate: Stream,
+    interrupt: Stream,
+}
+
+impl Signals {
+    /// From here on none of them ends the process by itself.
+    pub fn listen() -> io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Passes requests on until nobody takes them any more.
+    pub async fn forward(mut self, to: mpsc::Sender<Request>) {
+        loop {
+            let request = tokio::select! {
+                _ = self.hangup.recv() => Request::Reload,
+                _ = self.terminate.recv() => Request::Stop,
+                _ = self.interrupt.recv() => Request::Stop,
+                () = to.closed() => return,
+            };
+            if to.send(request).await.is_err() {
+                return;
+            }
+        }
+    }
+}
