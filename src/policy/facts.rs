@@ -7,8 +7,8 @@ use crate::names::{DomainName, MxHost, NextHop};
 pub struct HostFacts {
     /// The name that MX records, a rule or the recipient's domain gave; `None` for an address literal.
     pub host: Option<MxHost>,
-    /// The next hop's domain, whose name `secure` demands; `None` where only an address or a
-    /// bracketed host is known.
+    /// The domain whose MX host this is; `None` where only an address or a bracketed host is known.
+    /// The names that `secure` demands follow from [`Demand::next_hop`].
     pub next_hop_domain: Option<DomainName>,
     pub tlsa: TlsaFinding,
 }

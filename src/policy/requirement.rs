@@ -110,9 +110,12 @@ pub struct HostPolicy {
     /// Judged in the same handshake, recorded, never fatal.
     pub audit: Option<Arc<TlsRequirement>>,
     pub on_failure: OnFailure,
-    // Only `policy` builds verdicts.
-    pub(super) sealed: (),
+    pub(super) sealed: Sealed,
 }
+
+/// Only `policy` builds verdicts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sealed;
 
 /// Leave to send in the clear. Only `policy` can make one: sending in the clear against the policy
 /// does not compile.

@@ -3,7 +3,7 @@
 use super::facts::{Demand, HostFacts, TlsaFinding};
 use super::level::{Level, PolicySource};
 use super::requirement::{
-    Authentication, ClientCertificate, Encryption, HostPolicy, OnFailure, ReferenceName,
+    Authentication, ClientCertificate, Encryption, HostPolicy, OnFailure, ReferenceName, Sealed,
     TlsRequirement, TlsVersion,
 };
 use super::rules::{Enforce, MatchName, Rule, Rules};
@@ -79,7 +79,7 @@ pub fn for_host(
             enforce: Arc::new(decision.enforce),
             audit: decision.audit.map(Arc::new),
             on_failure: decision.floor.on_failure,
-            sealed: (),
+            sealed: Sealed,
         }),
     }
 }

@@ -101,7 +101,7 @@ async fn what_was_handed_in_before_close_is_written_and_nothing_after() {
 #[test]
 fn a_file_that_cannot_be_used_says_why() {
     let (_directory, path) = place();
-    drop(Store::open(&path).unwrap());
+    drop(schema::open(&path).unwrap());
 
     let rest = fs::metadata(&path).unwrap().len() - 100;
     let mut file = fs::OpenOptions::new().write(true).open(&path).unwrap();
@@ -130,7 +130,7 @@ fn a_file_that_cannot_be_used_says_why() {
 #[test]
 fn a_newer_schema_is_left_alone() {
     let (_directory, path) = place();
-    drop(Store::open(&path).unwrap());
+    drop(schema::open(&path).unwrap());
     let connection = Connection::open(&path).unwrap();
     connection.pragma_update(None, "user_version", 99).unwrap();
     drop(connection);

@@ -8,6 +8,18 @@ use std::io;
 /// Longest text of a failure, in characters; it ends up in a reply.
 const MAX_TEXT: usize = 200;
 
+/// How a socket says that the peer or the network is gone.
+const LOST: [io::ErrorKind; 8] = [
+    io::ErrorKind::UnexpectedEof,
+    io::ErrorKind::ConnectionReset,
+    io::ErrorKind::ConnectionAborted,
+    io::ErrorKind::BrokenPipe,
+    io::ErrorKind::NotConnected,
+    io::ErrorKind::TimedOut,
+    io::ErrorKind::HostUnreachable,
+    io::ErrorKind::NetworkUnreachable,
+];
+
 /// Why a handshake failed. Also fits the first read after it: a TLS 1.3 server that refuses us says so
 /// only then.
 pub fn failure_from_io(error: &io::Error) -> TlsFailure {
@@ -17,15 +29,10 @@ pub fn failure_from_io(error: &io::Error) -> TlsFailure {
     if let Some(tls) = tls {
         return of_rustls(tls);
     }
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof
-        | io::ErrorKind::ConnectionReset
-        | io::ErrorKind::ConnectionAborted
-        | io::ErrorKind::BrokenPipe
-        | io::ErrorKind::NotConnected
-        | io::ErrorKind::TimedOut => TlsFailure::ConnectionLost,
-        _ => TlsFailure::Handshake(printable(&error.to_string(), MAX_TEXT)),
+    if LOST.contains(&error.kind()) {
+        return TlsFailure::ConnectionLost;
     }
+    TlsFailure::Handshake(printable(&error.to_string(), MAX_TEXT))
 }
 
 /// The TLS fault behind a failed read, if it is one: under TLS 1.3 a server's alert arrives only after

@@ -2,7 +2,7 @@
 
 use super::{CertificateFiles, Roots, TlsSettingsError};
 use rustls::RootCertStore;
-use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, TrustAnchor};
 use std::path::Path;
 
@@ -49,9 +49,11 @@ pub(super) fn identity(
     files: &CertificateFiles,
 ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsSettingsError> {
     let chain = certificates(&files.cert)?;
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| match error {
-        rustls_pki_types::pem::Error::NoItemsFound => at(&files.key, "no private key in it"),
-        error => at(&files.key, error.to_string()),
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| {
+        if matches!(error, pem::Error::NoItemsFound) {
+            return at(&files.key, "no private key in it");
+        }
+        at(&files.key, error.to_string())
     })?;
     Ok((chain, key))
 }

@@ -103,6 +103,7 @@ pub struct Handshake<'a> {
     pub server_name: Option<&'a DomainName>,
     /// Part of the key under which the session is kept for resumption.
     pub address: SocketAddr,
+    /// `Present` shows our certificate, if one is configured and the server asks for it.
     pub client_certificate: ClientCertificate,
 }
 

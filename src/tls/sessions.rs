@@ -17,9 +17,9 @@ use std::time::{Duration, Instant};
 
 /// Servers remembered; beyond it those not used for longest are forgotten.
 const MAX_SERVERS: usize = 4096;
-/// Tickets per server: each is used once (RFC 8446 §C.4).
-const MAX_TICKETS_PER_SERVER: usize = 128;
-/// Tickets of all servers together; each may hold its own copy of the server's chain.
+/// Tickets per server: each is used once (RFC 8446 §C.4), so this many sessions can resume together.
+const MAX_TICKETS_PER_SERVER: usize = 64;
+/// Tickets of all servers together; a connection's tickets hold a copy of the server's chain.
 const MAX_TICKETS: usize = 8192;
 /// Tickets taken from one connection; a server may send as many as it likes.
 const MAX_TICKETS_PER_CONNECTION: usize = 2;
@@ -198,5 +198,40 @@ impl ClientSessionStore for View {
 
     fn take_tls13_ticket(&self, _: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
         self.sessions.kept().take_ticket(&self.peer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(number: usize) -> Peer {
+        let [.., a, b, c] = number.to_be_bytes();
+        Peer {
+            name: None,
+            address: SocketAddr::from(([10, a, b, c], 25)),
+            client_certificate: ClientCertificate::Withhold,
+        }
+    }
+
+    #[test]
+    fn servers_are_bounded_and_those_in_use_are_kept() {
+        let sessions = Sessions::new();
+        let any = || ServerName::try_from("any.test").unwrap();
+        let used = sessions.view(peer(0));
+        used.set_kx_hint(any(), NamedGroup::secp256r1);
+        for number in 1..3 * MAX_SERVERS {
+            sessions
+                .view(peer(number))
+                .set_kx_hint(any(), NamedGroup::X25519);
+            assert_eq!(
+                used.kx_hint(&any()),
+                Some(NamedGroup::secp256r1),
+                "{number}"
+            );
+        }
+        let kept = sessions.kept().servers.len();
+        assert!((MAX_SERVERS / 2..=MAX_SERVERS).contains(&kept), "{kept}");
+        assert_eq!(sessions.view(peer(1)).kx_hint(&any()), None);
     }
 }

@@ -221,7 +221,12 @@ pub(super) fn file(text: &str) -> NamedTempFile {
 
 /// A client that trusts one root.
 pub(super) fn client(root: &Authority) -> TlsClient {
-    let file = file(&root.pem);
+    client_trusting(&root.pem)
+}
+
+/// A client that trusts what is in this PEM text.
+pub(super) fn client_trusting(pem: &str) -> TlsClient {
+    let file = file(pem);
     TlsClient::new(&TlsSettings {
         roots: Roots::Files(vec![file.path().into()]),
         client_certificate: None,

@@ -4,7 +4,8 @@ use crate::policy::{
 };
 use crate::tls::certificate::{self, KeyKind};
 use crate::tls::testing::{
-    Authority, Identity, MX, at_test, ca, client, name, rsa_spki, self_signed, version_1, with_key,
+    Authority, MX, at_test, ca, client, client_trusting, name, rsa_spki, self_signed, version_1,
+    with_key,
 };
 use crate::tls::{Authenticated, Resumed, TlsClient, TlsSession};
 use proptest::prelude::*;
@@ -65,116 +66,91 @@ fn check(
 }
 
 #[test]
-fn every_kind_of_certificate_is_called_what_it_is() {
-    use CertificateProblem::{Expired, Missing, NotYetValid, SelfSigned, Untrusted, WrongUsage};
+fn names_are_those_of_the_san_and_a_wildcard_is_one_label() {
     let root = Authority::root("root");
     let client = client(&root);
-    let middle = root.intermediate();
+    let wrong = |names: &[&str]| mismatch(names);
+    for (names, expected) in [
+        (&[MX][..], None),
+        (&["MX.Example.NET"], None),
+        (&["a.test", MX], None),
+        (&["*.example.net"], None),
+        (&["a.test", "b.test"], wrong(&["a.test", "b.test"])),
+        (&["*.mx.example.net"], wrong(&["*.mx.example.net"])), // not the name itself
+        (&["*.net"], wrong(&["*.net"])),                       // two labels
+        (&["m*.example.net"], wrong(&["m*.example.net"])),     // part of a label
+        (&["*"], wrong(&["*"])),
+        (&["192.0.2.1"], wrong(&["192.0.2.1"])),
+        (&[], wrong(&[])), // the common name is right
+    ] {
+        let chain = root.issue(names, |_| {}).chain;
+        assert_eq!(check(&client, &chain, at_test()), expected, "{names:?}");
+    }
+}
+
+#[test]
+fn a_problem_of_the_certificate_itself_comes_before_its_name() {
+    use CertificateProblem::{Expired, NotYetValid, WrongUsage};
+    let root = Authority::root("root");
+    let client = client(&root);
+    let expired: fn(&mut CertificateParams) = |params| params.not_after = date_time_ymd(2029, 1, 1);
+    let future: fn(&mut CertificateParams) = |params| params.not_before = date_time_ymd(2031, 1, 1);
+    let for_clients: fn(&mut CertificateParams) =
+        |params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    for name in [MX, "a.test"] {
+        for (change, expected) in [
+            (expired, Expired),
+            (future, NotYetValid),
+            (for_clients, WrongUsage),
+        ] {
+            let chain = root.issue(&[name], change).chain;
+            assert_eq!(check(&client, &chain, at_test()), Some(expected), "{name}");
+        }
+    }
+}
+
+#[test]
+fn only_a_path_to_a_root_is_trusted() {
+    use CertificateProblem::{Missing, SelfSigned, Untrusted};
+    let root = Authority::root("root");
+    let client = client(&root);
+    let middle = root.intermediate().issue(&[MX], |_| {}).chain;
     let stranger = Authority::root("stranger");
-    let plain = |_: &mut CertificateParams| {};
-    let expired = |params: &mut CertificateParams| params.not_after = date_time_ymd(2029, 1, 1);
-    let future = |params: &mut CertificateParams| params.not_before = date_time_ymd(2031, 1, 1);
-    let for_clients = |params: &mut CertificateParams| {
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-    };
-    let good = root.issue(&[MX], plain);
-    let only = |identity: Identity| identity.chain[..1].to_vec();
+    let with_root = [
+        stranger.issue(&[MX], |_| {}).chain,
+        vec![stranger.cert.clone()],
+    ]
+    .concat();
+    let own = self_signed(&[MX], IsCa::ExplicitNoCa).chain;
+    let own_ca = self_signed(&[MX], ca()).chain;
+    let old = vec![version_1(&own_ca[0])];
     for (what, chain, expected) in [
-        ("good", good.chain.clone(), None),
-        (
-            "by way of an intermediate",
-            middle.issue(&[MX], plain).chain,
-            None,
-        ),
-        (
-            "upper case",
-            root.issue(&["MX.Example.NET"], plain).chain,
-            None,
-        ),
-        (
-            "one of two names",
-            root.issue(&["a.test", MX], plain).chain,
-            None,
-        ),
-        (
-            "wildcard",
-            root.issue(&["*.example.net"], plain).chain,
-            None,
-        ),
+        ("by way of an intermediate", middle.clone(), None),
         (
             "intermediate missing",
-            only(middle.issue(&[MX], plain)),
+            middle[..1].to_vec(),
             Some(Untrusted),
         ),
-        ("expired", root.issue(&[MX], expired).chain, Some(Expired)),
-        (
-            "expired, and another's",
-            root.issue(&["a.test"], expired).chain,
-            Some(Expired),
-        ),
-        (
-            "not yet valid",
-            root.issue(&[MX], future).chain,
-            Some(NotYetValid),
-        ),
-        (
-            "another's",
-            root.issue(&["a.test"], plain).chain,
-            mismatch(&["a.test"]),
-        ),
-        (
-            "wildcard of the name itself",
-            root.issue(&["*.mx.example.net"], plain).chain,
-            mismatch(&["*.mx.example.net"]),
-        ),
-        (
-            "two labels under a wildcard",
-            root.issue(&["*.net"], plain).chain,
-            mismatch(&["*.net"]),
-        ),
-        (
-            "part of a label",
-            root.issue(&["m*.example.net"], plain).chain,
-            mismatch(&["m*.example.net"]),
-        ),
-        (
-            "common name only",
-            root.issue(&[], plain).chain,
-            mismatch(&[]),
-        ),
-        (
-            "address",
-            root.issue(&["192.0.2.1"], plain).chain,
-            mismatch(&["192.0.2.1"]),
-        ),
-        (
-            "for clients",
-            root.issue(&[MX], for_clients).chain,
-            Some(WrongUsage),
-        ),
-        (
-            "of a stranger",
-            stranger.issue(&[MX], plain).chain,
-            Some(Untrusted),
-        ),
-        (
-            "self-signed",
-            self_signed(&[MX], IsCa::ExplicitNoCa).chain,
-            Some(SelfSigned),
-        ),
-        (
-            "self-signed, CA",
-            self_signed(&[MX], ca()).chain,
-            Some(SelfSigned),
-        ),
-        (
-            "version 1",
-            vec![version_1(&self_signed(&[MX], ca()).chain[0])],
-            Some(SelfSigned),
-        ),
+        ("of a stranger", with_root[..1].to_vec(), Some(Untrusted)),
+        ("of a stranger, root sent", with_root, Some(Untrusted)),
+        ("self-signed", own, Some(SelfSigned)),
+        ("self-signed CA", own_ca, Some(SelfSigned)),
+        ("self-signed, version 1", old, Some(SelfSigned)),
         ("none", vec![], Some(Missing)),
     ] {
         assert_eq!(check(&client, &chain, at_test()), expected, "{what}");
+    }
+}
+
+#[test]
+fn a_self_signed_certificate_among_the_roots_is_trusted_if_it_is_no_ca() {
+    for (is_ca, expected) in [
+        (IsCa::ExplicitNoCa, None),
+        (ca(), Some(CertificateProblem::SelfSigned)),
+    ] {
+        let identity = self_signed(&[MX], is_ca);
+        let client = client_trusting(&identity.cert_pem);
+        assert_eq!(check(&client, &identity.chain, at_test()), expected);
     }
 }
 
