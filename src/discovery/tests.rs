@@ -111,85 +111,88 @@ fn world() -> Vec<Record> {
     ]
 }
 
+/// Next hop, and the route to it in `world`.
+const ROUTES: &[(&str, &str)] = &[
+    (
+        "two.test",
+        "a.test=2001:db8::1,192.0.2.1 b.test=192.0.2.2 :25",
+    ),
+    (
+        "alias.test",
+        "a.test=2001:db8::1,192.0.2.1 b.test=192.0.2.2 :25",
+    ),
+    ("null.test", "domain null.test accepts no mail (null MX)"),
+    ("implicit.test", "implicit.test=192.0.2.3 :25"),
+    ("gone.test", "domain gone.test does not exist"),
+    ("dangling.test", "domain dangling.test does not exist"),
+    ("nothing.test", "no MX host of nothing.test has an address"),
+    ("bad.test", "no MX host of bad.test has an address"),
+    (
+        "partly.test",
+        "gone.test=!has no address b.test=192.0.2.2 :25",
+    ),
+    (
+        "inside.test",
+        "every address of inside.test is in outbound.blocked_networks",
+    ),
+    (
+        "half.test",
+        "lo2.test=!has only addresses in outbound.blocked_networks b.test=192.0.2.2 :25",
+    ),
+    ("backup.test", "a.test=2001:db8::1,192.0.2.1 :25"),
+    ("ours.test", "mail for ours.test loops back to this host"),
+    ("relay.test", "mail for relay.test loops back to this host"),
+    (
+        "hidden.test",
+        "mail for hidden.test loops back to this host",
+    ),
+    ("nat.test", "a.test=2001:db8::1,192.0.2.1 :25"),
+    ("local.test", "mail for local.test loops back to this host"),
+    ("[192.0.2.5]", "-=192.0.2.5 :25"),
+    ("[2001:db8::5]", "-=2001:db8::5 :25"),
+    (
+        "[127.0.0.2]",
+        "every address of [127.0.0.2] is in outbound.blocked_networks",
+    ),
+    (
+        "[::ffff:127.0.0.2]",
+        "every address of [127.0.0.2] is in outbound.blocked_networks",
+    ),
+    (
+        "[198.51.100.7]",
+        "mail for [198.51.100.7] loops back to this host",
+    ),
+    (
+        "rule:two.test",
+        "a.test=2001:db8::1,192.0.2.1 b.test=192.0.2.2 :25",
+    ),
+    (
+        "rule:ours.test",
+        "mail for ours.test loops back to this host",
+    ),
+    ("rule:ours.test:2525", "relay.test=192.0.2.77 :2525"), // another port, another service
+    (
+        "rule:inside.test",
+        "every address of inside.test is in outbound.blocked_networks",
+    ),
+    ("rule:[b.test]:465", "b.test=192.0.2.2 :465 tls"),
+    (
+        "rule:two.test:465",
+        "a.test=2001:db8::1,192.0.2.1 b.test=192.0.2.2 :465 tls",
+    ),
+    ("rule:[localmx.test]", "localmx.test=127.0.0.1 :25"),
+    ("rule:[relay.test]", "relay.test=192.0.2.77 :25"),
+    ("rule:[gone.test]", "no MX host of gone.test has an address"),
+    ("rule:[127.0.0.1]:10025", "-=127.0.0.1 :10025"),
+];
+
 #[tokio::test]
 async fn routes_of_domains_and_rules() {
     let server = Responder::zone(world()).await;
     let discovery = discovery(server.dns(PATIENT));
-    for (next_hop, expected) in [
-        (
-            "two.test",
-            "a.test=2001:db8::1,192.0.2.1 b.test=192.0.2.2 :25",
-        ),
-        (
-            "alias.test",
-            "a.test=2001:db8::1,192.0.2.1 b.test=192.0.2.2 :25",
-        ),
-        ("null.test", "domain null.test accepts no mail (null MX)"),
-        ("implicit.test", "implicit.test=192.0.2.3 :25"),
-        ("gone.test", "domain gone.test does not exist"),
-        ("dangling.test", "domain dangling.test does not exist"),
-        ("nothing.test", "no MX host of nothing.test has an address"),
-        ("bad.test", "no MX host of bad.test has an address"),
-        (
-            "partly.test",
-            "gone.test=!has no address b.test=192.0.2.2 :25",
-        ),
-        (
-            "inside.test",
-            "every address of inside.test is in outbound.blocked_networks",
-        ),
-        (
-            "half.test",
-            "lo2.test=!has only addresses in outbound.blocked_networks b.test=192.0.2.2 :25",
-        ),
-        ("backup.test", "a.test=2001:db8::1,192.0.2.1 :25"),
-        ("ours.test", "mail for ours.test loops back to this host"),
-        ("relay.test", "mail for relay.test loops back to this host"),
-        (
-            "hidden.test",
-            "mail for hidden.test loops back to this host",
-        ),
-        ("nat.test", "a.test=2001:db8::1,192.0.2.1 :25"),
-        ("local.test", "mail for local.test loops back to this host"),
-        ("[192.0.2.5]", "-=192.0.2.5 :25"),
-        ("[2001:db8::5]", "-=2001:db8::5 :25"),
-        (
-            "[127.0.0.2]",
-            "every address of [127.0.0.2] is in outbound.blocked_networks",
-        ),
-        (
-            "[::ffff:127.0.0.2]",
-            "every address of [127.0.0.2] is in outbound.blocked_networks",
-        ),
-        (
-            "[198.51.100.7]",
-            "mail for [198.51.100.7] loops back to this host",
-        ),
-        (
-            "rule:two.test",
-            "a.test=2001:db8::1,192.0.2.1 b.test=192.0.2.2 :25",
-        ),
-        (
-            "rule:ours.test",
-            "mail for ours.test loops back to this host",
-        ),
-        ("rule:ours.test:2525", "relay.test=192.0.2.77 :2525"), // another port, another service
-        (
-            "rule:inside.test",
-            "every address of inside.test is in outbound.blocked_networks",
-        ),
-        ("rule:[b.test]:465", "b.test=192.0.2.2 :465 tls"),
-        (
-            "rule:two.test:465",
-            "a.test=2001:db8::1,192.0.2.1 b.test=192.0.2.2 :465 tls",
-        ),
-        ("rule:[localmx.test]", "localmx.test=127.0.0.1 :25"),
-        ("rule:[relay.test]", "relay.test=192.0.2.77 :25"),
-        ("rule:[gone.test]", "no MX host of gone.test has an address"),
-        ("rule:[127.0.0.1]:10025", "-=127.0.0.1 :10025"),
-    ] {
+    for (next_hop, expected) in ROUTES {
         let route = discovery.route(&hop(next_hop), &settings()).await;
-        assert_eq!(said(&route), expected, "{next_hop}");
+        assert_eq!(said(&route), *expected, "{next_hop}");
     }
 }
 

@@ -30,7 +30,7 @@ const TRIES_PER_SERVER: usize = 2;
 const MAX_SERVERS: usize = 3;
 
 /// Questions on the wire at once; each has a socket of its own. The others wait.
-const MAX_QUESTIONS: usize = 256;
+const MAX_QUESTIONS: usize = 512;
 
 /// The servers that are asked, the one that answered last first.
 pub(super) struct Servers {
@@ -122,13 +122,14 @@ async fn attempt(server: SocketAddr, question: &Query) -> Result<Message, Lookup
     ) {
         reply = over_udp_or_tcp(server, query_for(question, None)).await?;
     }
-    match reply.response_code {
-        ResponseCode::NoError | ResponseCode::NXDomain => Ok(reply),
-        code => Err(LookupFailure::ServerFailure(format!(
-            "{} from {server}",
-            mnemonic(code)
-        ))),
+    let code = reply.response_code;
+    if matches!(code, ResponseCode::NoError | ResponseCode::NXDomain) {
+        return Ok(reply);
     }
+    Err(LookupFailure::ServerFailure(format!(
+        "{} from {server}",
+        mnemonic(code)
+    )))
 }
 
 fn query_for(question: &Query, edns: Option<Edns>) -> Message {
@@ -140,13 +141,18 @@ fn query_for(question: &Query, edns: Option<Edns>) -> Message {
     message
 }
 
+/// The code as tools print it (RFC 1035 §4.1.1, RFC 2136 §2.2).
 fn mnemonic(code: ResponseCode) -> String {
-    match code {
-        ResponseCode::FormErr => "FORMERR".into(),
-        ResponseCode::ServFail => "SERVFAIL".into(),
-        ResponseCode::NotImp => "NOTIMP".into(),
-        ResponseCode::Refused => "REFUSED".into(),
-        other => format!("RCODE {}", u16::from(other)),
+    let names = [
+        (ResponseCode::FormErr, "FORMERR"),
+        (ResponseCode::ServFail, "SERVFAIL"),
+        (ResponseCode::NotImp, "NOTIMP"),
+        (ResponseCode::Refused, "REFUSED"),
+        (ResponseCode::NotAuth, "NOTAUTH"),
+    ];
+    match names.iter().find(|(known, _)| *known == code) {
+        Some((_, name)) => (*name).into(),
+        None => format!("RCODE {}", u16::from(code)),
     }
 }
 

@@ -80,13 +80,12 @@ fn absence(
     chain: Chain,
     before: usize,
 ) -> Result<Step, LookupFailure> {
-    let soa = message
-        .authorities
-        .iter()
-        .find_map(|record| match &record.data {
-            RData::SOA(soa) => Some(seconds(record.ttl).min(seconds(soa.minimum))),
-            _ => None,
-        });
+    let soa = message.authorities.iter().find_map(|record| {
+        let RData::SOA(soa) = &record.data else {
+            return None;
+        };
+        Some(seconds(record.ttl).min(seconds(soa.minimum)))
+    });
     let existence = if message.response_code == ResponseCode::NXDomain {
         Existence::NxDomain
     } else if soa.is_none() && chain.aliases > before {
@@ -127,9 +126,11 @@ fn records_of(message: &Message, owner: &Name, wanted: RecordType) -> (Vec<RData
 }
 
 fn alias_of(message: &Message, owner: &Name) -> Option<(Name, u32)> {
-    at(message, owner).find_map(|record| match &record.data {
-        RData::CNAME(target) => Some((target.0.clone(), seconds(record.ttl))),
-        _ => None,
+    at(message, owner).find_map(|record| {
+        let RData::CNAME(target) = &record.data else {
+            return None;
+        };
+        Some((target.0.clone(), seconds(record.ttl)))
     })
 }
 
@@ -181,97 +182,104 @@ mod tests {
         }
     }
 
+    fn check(cases: Vec<(&str, Message, &str)>) {
+        for (what, message, expected) in cases {
+            assert_eq!(say(&message, Chain::EMPTY), expected, "{what}");
+        }
+    }
+
+    const IP: &str = "192.0.2.1";
+
     #[test]
-    fn replies_and_what_they_say() {
+    fn records_of_the_name_asked_for() {
         use ResponseCode::{NXDomain, NoError};
-        let ip = "192.0.2.1";
+        let one = |owner, ttl| reply(NoError, vec![a(owner, IP, ttl)], vec![]);
+        let two = vec![a("a.test.", IP, 300), a("A.test.", "192.0.2.2", 200)];
+        let contradiction = reply(NXDomain, vec![a("a.test.", IP, 1)], vec![]);
+        check(vec![
+            (
+                "two",
+                reply(NoError, two, vec![]),
+                "Present a.test. Some(200) 2",
+            ),
+            ("ttl", one("a.test.", u32::MAX), "Present a.test. Some(0) 1"),
+            ("stranger's", one("b.test.", 300), "NoData a.test. None 0"),
+            (
+                "both",
+                contradiction,
+                "malformed answer: NXDOMAIN with records",
+            ),
+        ]);
+    }
+
+    #[test]
+    fn absence_of_the_name_asked_for() {
+        use ResponseCode::{NXDomain, NoError};
+        let soa = |ttl, minimum| vec![soa("test.", ttl, minimum)];
+        let referral = reply(NoError, vec![], vec![ns("test.", "ns.test.")]);
+        let refused = "server failure (a referral: the server does not recurse)";
+        check(vec![
+            (
+                "type",
+                reply(NoError, vec![], soa(900, 100)),
+                "NoData a.test. Some(100) 0",
+            ),
+            (
+                "name",
+                reply(NXDomain, vec![], soa(50, 100)),
+                "NxDomain a.test. Some(50) 0",
+            ),
+            (
+                "no soa",
+                reply(NXDomain, vec![], vec![]),
+                "NxDomain a.test. None 0",
+            ),
+            ("referral", referral, refused),
+        ]);
+    }
+
+    #[test]
+    fn aliases_lead_to_the_name_that_counts() {
+        use ResponseCode::{NXDomain, NoError};
+        let soa = |ttl| vec![soa("test.", ttl, ttl)];
         let chain = || {
             vec![
                 cname("a.test.", "b.test.", 60),
                 cname("b.test.", "c.test.", 30),
             ]
         };
-        let far = |mut records: Vec<Record>, last| {
-            records.push(last);
-            records
-        };
-        let two = vec![a("a.test.", ip, 300), a("A.test.", "192.0.2.2", 200)];
-        let huge = vec![a("a.test.", ip, u32::MAX)];
-        let other = vec![a("other.test.", ip, 300)];
-        let end = a("c.test.", ip, 300);
-        let looped = vec![
+        let whole = [chain(), vec![a("c.test.", IP, 300)]].concat();
+        let endless = vec![
             cname("a.test.", "b.test.", 60),
             cname("b.test.", "a.test.", 60),
         ];
-        for (what, message, expected) in [
+        check(vec![
             (
-                "records",
-                reply(NoError, two, vec![]),
-                "Present a.test. Some(200) 2",
-            ),
-            (
-                "ttl",
-                reply(NoError, huge, vec![]),
-                "Present a.test. Some(0) 1",
-            ),
-            (
-                "stranger's",
-                reply(NoError, other, vec![]),
-                "NoData a.test. None 0",
-            ),
-            (
-                "nodata",
-                reply(NoError, vec![], vec![soa("test.", 900, 100)]),
-                "NoData a.test. Some(100) 0",
-            ),
-            (
-                "nxdomain",
-                reply(NXDomain, vec![], vec![soa("test.", 50, 100)]),
-                "NxDomain a.test. Some(50) 0",
-            ),
-            (
-                "bare nxdomain",
-                reply(NXDomain, vec![], vec![]),
-                "NxDomain a.test. None 0",
-            ),
-            (
-                "chain",
-                reply(NoError, far(chain(), end), vec![]),
+                "whole",
+                reply(NoError, whole, vec![]),
                 "Present c.test. Some(30) 1",
             ),
             (
-                "its target absent",
-                reply(NoError, chain(), vec![soa("test.", 9, 9)]),
+                "no type",
+                reply(NoError, chain(), soa(9)),
                 "NoData c.test. Some(9) 0",
             ),
             (
-                "its target unknown",
-                reply(NXDomain, chain(), vec![soa("test.", 99, 99)]),
+                "no name",
+                reply(NXDomain, chain(), soa(99)),
                 "NxDomain c.test. Some(30) 0",
             ),
             (
-                "half a chain",
+                "half",
                 reply(NoError, chain(), vec![]),
                 "follow c.test. 2 30",
             ),
             (
-                "a loop",
-                reply(NoError, looped, vec![]),
+                "endless",
+                reply(NoError, endless, vec![]),
                 "more than 10 aliases",
             ),
-            (
-                "contradiction",
-                reply(NXDomain, vec![a("a.test.", ip, 1)], vec![]),
-                "malformed answer: NXDOMAIN with records",
-            ),
-            (
-                "a referral",
-                reply(NoError, vec![], vec![ns("test.", "ns.test.")]),
-                "server failure (a referral: the server does not recurse)",
-            ),
-        ] {
-            assert_eq!(say(&message, Chain::EMPTY), expected, "{what}");
-        }
+        ]);
     }
 
     #[test]

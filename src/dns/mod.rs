@@ -8,6 +8,7 @@ mod exchange;
 mod interpret;
 mod question;
 mod resolver;
+mod system;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

@@ -99,12 +99,7 @@ fn mx_records(records: Vec<RData>) -> Vec<MxRecord> {
 
 fn addresses(records: Vec<RData>) -> Vec<IpAddr> {
     let mut found = Vec::new();
-    for record in records {
-        let ip = match record {
-            RData::A(a) => IpAddr::V4(a.0),
-            RData::AAAA(aaaa) => IpAddr::V6(aaaa.0),
-            _ => continue,
-        };
+    for ip in records.iter().filter_map(RData::ip_addr) {
         if !found.contains(&ip) && found.len() < MAX_RECORDS {
             found.push(ip);
         }
@@ -115,9 +110,11 @@ fn addresses(records: Vec<RData>) -> Vec<IpAddr> {
 fn names(records: Vec<RData>) -> Vec<DomainName> {
     records
         .into_iter()
-        .filter_map(|record| match record {
-            RData::PTR(pointer) => name_of(&pointer.0),
-            _ => None,
+        .filter_map(|record| {
+            let RData::PTR(pointer) = record else {
+                return None;
+            };
+            name_of(&pointer.0)
         })
         .take(MAX_RECORDS)
         .collect()

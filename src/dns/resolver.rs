@@ -5,11 +5,10 @@ use super::exchange::Servers;
 use super::interpret::{self, Chain, Found, Step};
 use super::question::{Question, name_of};
 use super::{
-    Answer, DnsSettings, Existence, Family, LookupFailure, MxRecord, Proof, QueryObserver,
+    Answer, DnsSettings, Existence, Family, LookupFailure, MxRecord, Proof, QueryObserver, system,
 };
 use crate::names::DomainName;
 use hickory_proto::op::Query;
-use hickory_resolver::system_conf::read_system_conf;
 use std::fmt;
 use std::hash::Hash;
 use std::net::{IpAddr, SocketAddr};
@@ -31,9 +30,6 @@ const UNTIMED: Duration = Duration::from_secs(5);
 /// 1 s, at most 5 min).
 const FAILURE: Duration = Duration::from_secs(5);
 
-/// Port of DNS servers in /etc/resolv.conf (RFC 1035 §4.2).
-const DNS_PORT: u16 = 53;
-
 /// Entries kept of each kind.
 const CAPACITY: usize = 32_768;
 const POINTER_CAPACITY: usize = 4096;
@@ -51,7 +47,7 @@ pub struct Dns {
 /// Why there can be no lookups at all.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DnsSetupError {
-    #[error("/etc/resolv.conf cannot be used: {0}; name the servers in dns.servers")]
+    #[error("/etc/resolv.conf cannot be read: {0}; name the servers in dns.servers")]
     SystemConfig(String),
     #[error("/etc/resolv.conf names no server; name one in dns.servers")]
     NoServers,
@@ -69,7 +65,7 @@ impl Dns {
     /// Reads /etc/resolv.conf if no servers are set; of it only the servers, never the search list.
     pub fn new(settings: &DnsSettings, observer: QueryObserver) -> Result<Self, DnsSetupError> {
         let servers = match &settings.servers[..] {
-            [] => system_servers()?,
+            [] => system::servers()?,
             given => given.to_vec(),
         };
         Ok(Self {
@@ -145,19 +141,6 @@ impl Dns {
             }
         }
     }
-}
-
-fn system_servers() -> Result<Vec<SocketAddr>, DnsSetupError> {
-    let (config, _) = read_system_conf().map_err(|e| DnsSetupError::SystemConfig(e.to_string()))?;
-    let servers: Vec<SocketAddr> = config
-        .name_servers()
-        .iter()
-        .map(|server| SocketAddr::new(server.ip, DNS_PORT))
-        .collect();
-    if servers.is_empty() {
-        return Err(DnsSetupError::NoServers);
-    }
-    Ok(servers)
 }
 
 impl Shared {

@@ -131,9 +131,11 @@ fn from_zone(query: &Message, records: &[Record]) -> Message {
         let here: Vec<&Record> = records.iter().filter(|r| r.name == owner).collect();
         let wanted = |r: &&&Record| r.record_type() == question.query_type();
         answers.extend(here.iter().filter(wanted).map(|r| (*r).clone()));
-        let alias = here.iter().find_map(|r| match &r.data {
-            RData::CNAME(target) => Some(((*r).clone(), target.0.clone())),
-            _ => None,
+        let alias = here.iter().find_map(|r| {
+            let RData::CNAME(target) = &r.data else {
+                return None;
+            };
+            Some(((*r).clone(), target.0.clone()))
         });
         match alias {
             Some((record, target)) if answers.len() < 20 => {
