@@ -131,7 +131,7 @@ fn try_run<P: Program>(plan: &impl Fn() -> Result<P::Plan, String>) -> Result<()
     let result = runtime.block_on(async {
         let signals = Signals::listen()
             .map_err(|problem| StartError::failure(format!("no signals: {problem}")))?;
-        let (to, requests) = mpsc::channel(4);
+        let (to, mut requests) = mpsc::channel(4);
         let own = Tasks::default();
         own.spawn("signals", signals.forward(to));
         let plan = || {
@@ -139,7 +139,10 @@ fn try_run<P: Program>(plan: &impl Fn() -> Result<P::Plan, String>) -> Result<()
             fitted.fit::<P>(&mut next);
             Ok(next)
         };
-        let daemon = Daemon::<P>::start(first, log, own).await?;
+        let daemon = tokio::select! {
+            started = Daemon::<P>::start(first, log, own) => started?,
+            () = stop_requested(&mut requests) => return Ok(()), // nothing is served yet
+        };
         daemon.live(&plan, requests, Patience::DEFAULT).await;
         Ok(())
     });
@@ -272,7 +275,7 @@ impl<P: Program> Daemon<P> {
         let result = self.try_reload(plan);
         self.context
             .ledger
-            .reload(result.as_ref().map(|()| ()).map_err(String::as_str));
+            .reload(result.as_ref().copied().map_err(String::as_str));
         notify::ready();
         notify::status(match result {
             Ok(()) => "serving",
@@ -313,15 +316,7 @@ impl<P: Program> Daemon<P> {
         self.context.health.set_draining();
         self.listeners.close();
         let tasks = &self.context.tasks;
-        let again = async {
-            loop {
-                match requests.recv().await {
-                    Some(Request::Stop) => return,
-                    Some(Request::Reload) => {}
-                    None => std::future::pending().await,
-                }
-            }
-        };
+        let again = stop_requested(&mut requests);
         let drained = self.context.shutdown.drain(patience, tasks.ended(), again);
         match drained.await {
             Ended::InGrace | Ended::Expired => {}
@@ -340,6 +335,17 @@ impl<P: Program> Daemon<P> {
             tracing::warn!(left, "tasks have not ended");
         }
         tracing::info!("stopped");
+    }
+}
+
+/// Returns at the next request to stop; a reload meanwhile would be in vain.
+async fn stop_requested(requests: &mut mpsc::Receiver<Request>) {
+    loop {
+        match requests.recv().await {
+            Some(Request::Stop) => return,
+            Some(Request::Reload) => tracing::warn!("not reloaded: starting or stopping"),
+            None => std::future::pending().await,
+        }
     }
 }
 

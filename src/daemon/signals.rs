@@ -46,3 +46,30 @@ impl Signals {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    #[tokio::test]
+    async fn signals_are_requests() {
+        let signals = Signals::listen().unwrap();
+        let (to, mut requests) = mpsc::channel(1);
+        let asking = async {
+            for (signal, expected) in [
+                ("-HUP", Request::Reload),
+                ("-TERM", Request::Stop),
+                ("-INT", Request::Stop),
+                ("-HUP", Request::Reload),
+            ] {
+                let me = std::process::id().to_string();
+                let sent = Command::new("kill").args([signal, &me]).status().unwrap();
+                assert!(sent.success());
+                assert_eq!(requests.recv().await, Some(expected), "{signal}");
+            }
+            drop(requests); // ends the forwarding
+        };
+        tokio::join!(asking, signals.forward(to));
+    }
+}

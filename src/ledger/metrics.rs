@@ -50,93 +50,24 @@ impl Metrics {
         let registry = Registry::new();
         let r = &registry;
         let metrics = Self {
-            deliveries: counters(
+            deliveries: counters(r, DELIVERIES),
+            plaintext: counters(r, PLAINTEXT),
+            tls_handshakes: counters(r, TLS_HANDSHAKES),
+            tls_failures: counters(r, TLS_FAILURES),
+            certificates: counters(r, CERTIFICATES),
+            policy_lookups: counters(r, POLICY_LOOKUPS),
+            policy_blocked: counters(r, POLICY_BLOCKED),
+            rule_deliveries: counters(r, RULE_DELIVERIES),
+            dns_queries: counters(r, DNS_QUERIES),
+            sessions: gauges(r, SESSIONS),
+            upstream_connections: gauges(r, UPSTREAM_CONNECTIONS),
+            delivery_seconds: histogram(r, DELIVERY_SECONDS, DELIVERY_BUCKETS),
+            policy_lookup_seconds: histogram(r, POLICY_LOOKUP_SECONDS, LOOKUP_BUCKETS),
+            tls_handshake_seconds: histogram(r, TLS_HANDSHAKE_SECONDS, HANDSHAKE_BUCKETS),
+            eight_bit_refused: register(r, IntCounter::with_opts(EIGHT_BIT_REFUSED.opts())),
+            config_last_reload_successful: register(
                 r,
-                "deliveries_total",
-                "Recipients by outcome; policy is where the policy in force came from",
-                &["result", "policy", "level", "tls", "authenticated"],
-            ),
-            plaintext: counters(
-                r,
-                "plaintext_total",
-                "Recipients whose mail went out unencrypted, and why",
-                &["cause"],
-            ),
-            tls_handshakes: counters(
-                r,
-                "tls_handshakes_total",
-                "Finished TLS handshakes with MX hosts",
-                &["version", "cipher", "group", "resumed"],
-            ),
-            tls_failures: counters(
-                r,
-                "tls_failures_total",
-                "Connections to MX hosts on which TLS failed, by RFC 8460 result type; enforced: \
-                 whether that kept mail back",
-                &["reason", "policy", "enforced"],
-            ),
-            certificates: counters(
-                r,
-                "certificates_total",
-                "Certificates of MX hosts, once per connection, by what a full WebPKI check finds \
-                 wrong",
-                &["problem", "key"],
-            ),
-            policy_lookups: counters(
-                r,
-                "policy_lookups_total",
-                "Policy decisions for destinations, by where the policy came from",
-                &["source", "result"],
-            ),
-            policy_blocked: counters(
-                r,
-                "policy_blocked_total",
-                "Recipients whose mail was held back by a TLS policy, by RFC 8460 result type",
-                &["policy", "reason"],
-            ),
-            rule_deliveries: counters(
-                r,
-                "rule_deliveries_total",
-                "Recipients by outcome, under rules that have a name",
-                &["rule", "result", "tls"],
-            ),
-            dns_queries: counters(
-                r,
-                "dns_queries_total",
-                "Questions that went to a DNS server",
-                &["type", "result"],
-            ),
-            eight_bit_refused: eight_bit_refused(r),
-            sessions: gauges(
-                r,
-                "sessions",
-                "Sessions of clients that are open",
-                &["protocol"],
-            ),
-            upstream_connections: gauges(
-                r,
-                "upstream_connections",
-                "Connections to MX hosts that are open",
-                &["state"],
-            ),
-            config_last_reload_successful: config_last_reload_successful(r),
-            delivery_seconds: histogram(
-                r,
-                "delivery_seconds",
-                "Time from a client's final dot to a recipient's outcome",
-                DELIVERY_BUCKETS,
-            ),
-            policy_lookup_seconds: histogram(
-                r,
-                "policy_lookup_seconds",
-                "Time to find out the policy of a destination",
-                LOOKUP_BUCKETS,
-            ),
-            tls_handshake_seconds: histogram(
-                r,
-                "tls_handshake_seconds",
-                "Time of finished TLS handshakes with MX hosts",
-                HANDSHAKE_BUCKETS,
+                IntGauge::with_opts(CONFIG_LAST_RELOAD_SUCCESSFUL.opts()),
             ),
             registry,
         };
@@ -222,21 +153,8 @@ pub(super) fn key_label(key: &str) -> &'static str {
     }
 }
 
-fn eight_bit_refused(registry: &Registry) -> IntCounter {
-    let help = "Recipients refused because content has 8-bit octets and no MX host takes them";
-    let opts = Opts::new("eightbit_refused_total", help).namespace(NAMESPACE);
-    register(registry, IntCounter::with_opts(opts))
-}
-
-fn config_last_reload_successful(registry: &Registry) -> IntGauge {
-    let help = "Whether the last reload of the configuration succeeded: 1 or 0";
-    let opts = Opts::new("config_last_reload_successful", help).namespace(NAMESPACE);
-    register(registry, IntGauge::with_opts(opts))
-}
-
 fn describe_process(registry: &Registry) {
-    let opts = Opts::new("build_info", "What is running; always 1").namespace(NAMESPACE);
-    let info = register(registry, IntGaugeVec::new(opts, &["version"]));
+    let info = gauges(registry, BUILD_INFO);
     info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
     let help = "Start time of the process since the unix epoch in seconds";
     let opts = Opts::new("process_start_time_seconds", help);
@@ -245,20 +163,115 @@ fn describe_process(registry: &Registry) {
     started.set(now.unwrap_or_default().as_secs_f64());
 }
 
-fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-    let opts = Opts::new(name, help).namespace(NAMESPACE);
-    register(registry, IntCounterVec::new(opts, labels))
+/// Metrics of one name.
+struct Family {
+    name: &'static str,
+    help: &'static str,
+    labels: &'static [&'static str],
 }
 
-fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
-    let opts = Opts::new(name, help).namespace(NAMESPACE);
-    register(registry, IntGaugeVec::new(opts, labels))
+const DELIVERIES: Family = Family {
+    name: "deliveries_total",
+    help: "Recipients by outcome; policy is where the policy in force came from",
+    labels: &["result", "policy", "level", "tls", "authenticated"],
+};
+const PLAINTEXT: Family = Family {
+    name: "plaintext_total",
+    help: "Recipients whose mail went out unencrypted, and why",
+    labels: &["cause"],
+};
+const TLS_HANDSHAKES: Family = Family {
+    name: "tls_handshakes_total",
+    help: "Finished TLS handshakes with MX hosts",
+    labels: &["version", "cipher", "group", "resumed"],
+};
+const TLS_FAILURES: Family = Family {
+    name: "tls_failures_total",
+    help: "Connections to MX hosts on which TLS failed, by RFC 8460 result type; enforced: whether that kept mail back",
+    labels: &["reason", "policy", "enforced"],
+};
+const CERTIFICATES: Family = Family {
+    name: "certificates_total",
+    help: "Certificates of MX hosts, once per connection, by what a full WebPKI check finds wrong",
+    labels: &["problem", "key"],
+};
+const POLICY_LOOKUPS: Family = Family {
+    name: "policy_lookups_total",
+    help: "Policy decisions for destinations, by where the policy came from",
+    labels: &["source", "result"],
+};
+const POLICY_BLOCKED: Family = Family {
+    name: "policy_blocked_total",
+    help: "Recipients whose mail was held back by a TLS policy, by RFC 8460 result type",
+    labels: &["policy", "reason"],
+};
+const RULE_DELIVERIES: Family = Family {
+    name: "rule_deliveries_total",
+    help: "Recipients by outcome, under rules that have a name",
+    labels: &["rule", "result", "tls"],
+};
+const DNS_QUERIES: Family = Family {
+    name: "dns_queries_total",
+    help: "Questions that went to a DNS server",
+    labels: &["type", "result"],
+};
+const SESSIONS: Family = Family {
+    name: "sessions",
+    help: "Sessions of clients that are open",
+    labels: &["protocol"],
+};
+const UPSTREAM_CONNECTIONS: Family = Family {
+    name: "upstream_connections",
+    help: "Connections to MX hosts that are open",
+    labels: &["state"],
+};
+const DELIVERY_SECONDS: Family = Family {
+    name: "delivery_seconds",
+    help: "Time from a client's final dot to a recipient's outcome",
+    labels: &[],
+};
+const POLICY_LOOKUP_SECONDS: Family = Family {
+    name: "policy_lookup_seconds",
+    help: "Time to find out the policy of a destination",
+    labels: &[],
+};
+const TLS_HANDSHAKE_SECONDS: Family = Family {
+    name: "tls_handshake_seconds",
+    help: "Time of finished TLS handshakes with MX hosts",
+    labels: &[],
+};
+const EIGHT_BIT_REFUSED: Family = Family {
+    name: "eightbit_refused_total",
+    help: "Recipients refused because content has 8-bit octets and no MX host takes them",
+    labels: &[],
+};
+const CONFIG_LAST_RELOAD_SUCCESSFUL: Family = Family {
+    name: "config_last_reload_successful",
+    help: "Whether the last reload of the configuration succeeded: 1 or 0",
+    labels: &[],
+};
+const BUILD_INFO: Family = Family {
+    name: "build_info",
+    help: "What is running; always 1",
+    labels: &["version"],
+};
+
+impl Family {
+    fn opts(&self) -> Opts {
+        Opts::new(self.name, self.help).namespace(NAMESPACE)
+    }
 }
 
-fn histogram(registry: &Registry, name: &str, help: &str, buckets: &[f64]) -> Histogram {
-    let opts = HistogramOpts::new(name, help)
-        .namespace(NAMESPACE)
-        .buckets(buckets.to_vec());
+fn counters(registry: &Registry, family: Family) -> IntCounterVec {
+    register(registry, IntCounterVec::new(family.opts(), family.labels))
+}
+
+fn gauges(registry: &Registry, family: Family) -> IntGaugeVec {
+    register(registry, IntGaugeVec::new(family.opts(), family.labels))
+}
+
+fn histogram(registry: &Registry, family: Family, buckets: &[f64]) -> Histogram {
+    let opts = HistogramOpts::from(family.opts()).buckets(buckets.to_vec());
     register(registry, Histogram::with_opts(opts))
 }
 

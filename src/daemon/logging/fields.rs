@@ -32,10 +32,9 @@ impl Fields {
 
     fn put(&mut self, field: &Field, value: Value) {
         if field.name() == "message" {
-            self.message = match value {
-                Value::String(text) => text,
-                other => other.to_string(),
-            };
+            self.message = value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned);
         } else if let Some((_, slot)) = self.fields.iter_mut().find(|(n, _)| *n == field.name()) {
             *slot = value;
         }

@@ -174,6 +174,33 @@ async fn a_reload_is_whole_or_nothing() {
 }
 
 #[tokio::test]
+async fn a_second_signal_does_not_wait_for_anybody() {
+    let record = Record::default();
+    let (to, requests) = mpsc::channel(16);
+    for request in [Request::Stop, Request::Reload, Request::Stop] {
+        to.send(request).await.unwrap();
+    }
+    let first = plan(&record, "one", &["a"]);
+    let daemon = Daemon::<Fake>::start(first, None, Tasks::default())
+        .await
+        .unwrap();
+    let Context {
+        tasks, shutdown, ..
+    } = daemon.context.clone();
+    tasks.spawn("never ends", std::future::pending());
+    let broken = || Err("not asked for while stopping".to_owned());
+    daemon.live(&broken, requests, Patience::DEFAULT).await;
+    assert_eq!(tasks.running(), "never ends");
+    assert!(shutdown.expired.is_cancelled());
+    assert!(
+        record
+            .lock()
+            .unwrap()
+            .contains(&"close, last reload 1".to_owned())
+    );
+}
+
+#[tokio::test]
 async fn a_port_in_use_at_start_is_an_error_that_names_it() {
     let record = Record::default();
     let first = plan(&record, "one", &["in use"]);
