@@ -1,1 +1,215 @@
-//! (agreed place)
+//! What an operator types: the one definition that gives parser, help, completions and man pages, and
+//! the commands that need no daemon. Messages go to stderr, results to stdout.
+//!
+//! Exit codes: 0 well, 1 not deliverable (`check`), 2 usage or configuration, 3 temporary (`check`).
+
+mod config;
+mod manual;
+
+use crate::config::{Config, DEFAULT_PATH};
+use clap::builder::{BoolValueParser, TypedValueParser as _};
+use clap::{ArgAction, Args, Parser, Subcommand};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Usage or configuration is wrong, or the command is not in this version.
+pub const EXIT_USAGE: u8 = 2;
+
+/// Outbound SMTP relay that enforces TLS policy.
+#[derive(Debug, Parser)]
+#[command(name = "sealpost", version, arg_required_else_help = true)]
+pub struct Cli {
+    /// The configuration file.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "SEALPOST_CONFIG",
+        default_value = DEFAULT_PATH
+    )]
+    pub config: PathBuf,
+
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// The daemon
+    Run,
+    /// Check or show the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Explain the policy for a destination, and connect to every MX without sending mail
+    Check(CheckArgs),
+    /// Survey many domains (not in this version)
+    Scan(Later),
+    /// TLS statistics from Postfix logs (not in this version)
+    Maillog(Later),
+    /// The MTA-STS cache (not in this version)
+    Policy(Later),
+    /// The queue (not in this version)
+    Queue(Later),
+    /// TLS reports (not in this version)
+    Report(Later),
+    /// Domains that could safely be required to use TLS (not in this version)
+    Suggest(Later),
+    /// Print completions for a shell
+    #[command(hide = true)]
+    Completions { shell: clap_complete::Shell },
+    /// Write the man pages into a directory
+    #[command(hide = true)]
+    Man { dir: PathBuf },
+}
+
+/// `sealpost config`
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Exit 0 if the configuration is valid; else say what is wrong, where, and how to mend it
+    Check,
+    /// Print the effective configuration with all defaults
+    Show,
+}
+
+/// `sealpost check`
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Domains, or addresses of recipients
+    #[arg(required = true, value_name = "DOMAIN|ADDRESS")]
+    pub destinations: Vec<String>,
+
+    /// Say what the policy is, but connect to no MX
+    #[arg(
+        long = "no-connect",
+        action = ArgAction::SetTrue,
+        value_parser = BoolValueParser::new().map(|no| if no { Connect::No } else { Connect::Yes })
+    )]
+    pub connect: Connect,
+
+    /// Print JSON
+    #[arg(
+        long = "json",
+        action = ArgAction::SetTrue,
+        value_parser = BoolValueParser::new().map(|json| if json { Output::Json } else { Output::Text })
+    )]
+    pub output: Output,
+}
+
+/// Whether `check` connects to the MX hosts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Connect {
+    No,
+    Yes,
+}
+
+/// For whom a result is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    Text,
+    Json,
+}
+
+/// What a command will take that is not there yet.
+#[derive(Debug, Args)]
+pub struct Later {
+    #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    words: Vec<OsString>,
+}
+
+/// The commands that other parts of the program are.
+#[derive(Debug, Clone, Copy)]
+pub struct Parts {
+    pub run: fn(Config, &Path) -> ExitCode,
+    pub check: fn(Config, &CheckArgs) -> ExitCode,
+}
+
+/// Does what the process's arguments say.
+pub fn run(parts: &Parts) -> ExitCode {
+    match Cli::try_parse() {
+        Ok(cli) => obey(&cli, parts),
+        Err(error) => {
+            // Help and version are no errors and go to stdout; nobody is left to tell if that fails.
+            let _ = error.print();
+            if error.use_stderr() {
+                ExitCode::from(EXIT_USAGE)
+            } else {
+                ExitCode::SUCCESS
+            }
+        }
+    }
+}
+
+fn obey(cli: &Cli, parts: &Parts) -> ExitCode {
+    match &cli.command {
+        Command::Run => with_config(&cli.config, |config| (parts.run)(config, &cli.config)),
+        Command::Config(ConfigCommand::Check) => config::check(&cli.config),
+        Command::Config(ConfigCommand::Show) => config::show(&cli.config),
+        Command::Check(args) => with_config(&cli.config, |config| (parts.check)(config, args)),
+        Command::Scan(_) => not_in_this_version("scan"),
+        Command::Maillog(_) => not_in_this_version("maillog"),
+        Command::Policy(_) => not_in_this_version("policy"),
+        Command::Queue(_) => not_in_this_version("queue"),
+        Command::Report(_) => not_in_this_version("report"),
+        Command::Suggest(_) => not_in_this_version("suggest"),
+        Command::Completions { shell } => manual::completions(*shell),
+        Command::Man { dir } => manual::man(dir),
+    }
+}
+
+fn with_config(path: &Path, then: impl FnOnce(Config) -> ExitCode) -> ExitCode {
+    match Config::load(path) {
+        Ok(config) => then(config),
+        Err(errors) => {
+            eprintln!("{errors}");
+            ExitCode::from(EXIT_USAGE)
+        }
+    }
+}
+
+fn not_in_this_version(command: &str) -> ExitCode {
+    eprintln!("sealpost: {command}: not in this version");
+    ExitCode::from(EXIT_USAGE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_of_check() {
+        for (words, connect, output) in [
+            (&["a.example"][..], Connect::Yes, Output::Text),
+            (&["--no-connect", "a.example"], Connect::No, Output::Text),
+            (&["a.example", "--json"], Connect::Yes, Output::Json),
+        ] {
+            let words = ["sealpost", "check"].iter().chain(words);
+            let cli = Cli::try_parse_from(words).unwrap();
+            let Command::Check(args) = cli.command else {
+                panic!("{cli:?}")
+            };
+            assert_eq!((args.connect, args.output), (connect, output));
+            assert_eq!(args.destinations, ["a.example"]);
+        }
+    }
+
+    #[test]
+    fn commands_to_come_take_anything() {
+        for words in [
+            &["scan", "--format", "table", "a.example"][..],
+            &["queue", "list", "--json"],
+            &["report"],
+            &["maillog", "-"],
+        ] {
+            let words = ["sealpost"].iter().chain(words);
+            assert!(Cli::try_parse_from(words.clone()).is_ok(), "{words:?}");
+        }
+    }
+}

@@ -98,8 +98,12 @@ fn draft(section: &mut Section<'_>, default: Level, tls: &TlsSettings) -> Draft 
         origin: section.source.name_place(section.span.start),
         name: name.map(Arc::from),
         require: section.optional::<Level>("require"),
-        match_names: section.take::<Vec<MatchName>>("match", Vec::new()),
-        fingerprints: section.take::<Vec<Fingerprint>>("fingerprints", Vec::new()),
+        match_names: section
+            .optional::<Vec<MatchName>>("match")
+            .unwrap_or_default(),
+        fingerprints: section
+            .optional::<Vec<Fingerprint>>("fingerprints")
+            .unwrap_or_default(),
         min_version: section.optional::<TlsVersion>("min_version"),
         published: section.read("published").unwrap_or(Published::Honor),
         next_hop: section.optional::<RuleNextHop>("next_hop"),
@@ -159,7 +163,7 @@ fn without_tls(section: &Section<'_>, rule: &Rule) {
     if rule.client_certificate == ClientCertificate::Present {
         section.object("client_cert", "means nothing at level \"none\"", MEND);
     }
-    if section.has("on_failure") {
+    if rule.on_failure == OnFailure::Reject {
         section.object("on_failure", "means nothing at level \"none\"", MEND);
     }
 }

@@ -237,8 +237,12 @@ fn rules_that_contradict_themselves_are_refused() {
             "fingerprints: level \"fingerprint\" needs",
         ),
         (
-            "require = \"verify\"\nfingerprints = [\"cert-sha256:00\"]",
+            "require = \"fingerprint\"\nfingerprints = [\"cert-sha256:00\"]",
             "fingerprints: \"cert-sha256:00\" has no SHA-256 digest",
+        ),
+        (
+            "require = \"verify\"\nfingerprints = [\"spki-sha256:00\"]",
+            "fingerprints: does not go with level \"verify\"",
         ),
         (
             "require = \"may\"\nmin_version = \"1.3\"",
