@@ -268,6 +268,7 @@ fn read_reply(bytes: &[u8], query: &Message) -> Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dns::interpret::{self, Chain};
     use hickory_proto::op::OpCode;
     use hickory_proto::rr::{Name, RecordType};
     use proptest::prelude::*;
@@ -342,7 +343,9 @@ mod tests {
             let mut bytes = response_to(&query).to_vec().unwrap();
             bytes[6..12].copy_from_slice(&counts);
             bytes.extend(tail);
-            let _ = read_reply(&bytes, &query);
+            if let Reply::Ours(message) = read_reply(&bytes, &query) {
+                let _ = interpret::read(&message, &query.queries[0], Chain::EMPTY);
+            }
         }
     }
 }

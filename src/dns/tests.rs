@@ -275,7 +275,9 @@ async fn garbage_is_a_failure_and_never_a_panic() {
             // Round by round later in the message: header, question, record, after the record.
             bytes.truncate(2 + round as usize % bytes.len());
             bytes.extend(&noise);
-            bytes[2] |= 0x80;
+            if let Some(flags) = bytes.get_mut(2) {
+                *flags |= 0x80; // a response, or it would be passed over unread
+            }
             vec![bytes]
         })
         .await;
