@@ -3,6 +3,7 @@
 //!
 //! Exit codes: 0 well, 1 not deliverable (`check`), 2 usage or configuration, 3 temporary (`check`).
 
+pub mod check;
 mod config;
 mod manual;
 

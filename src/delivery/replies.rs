@@ -164,8 +164,19 @@ pub fn policy_defers(host: &str, deferral: &Deferral) -> Reply {
     reply(451, 7, 5, format!("{source} policy of {subject}: {host}: {reason}"))
 }
 
-/// No way to the destination.
-pub fn no_route(failure: &RouteFailure) -> Reply {
+/// No way to the destination. Where a rule chose the next hop, the rule is at fault and not the
+/// recipient: its mail waits until that is mended.
+pub fn no_route(failure: &RouteFailure, next_hop: &NextHop) -> Reply {
+    let verdict = route_verdict(failure);
+    match next_hop {
+        NextHop::Rule(hop) if verdict.severity() == Severity::Permanent => {
+            reply(451, 3, 5, format!("next_hop {hop}: {failure}"))
+        }
+        NextHop::Rule(_) | NextHop::Domain(_) | NextHop::Literal(_) => verdict,
+    }
+}
+
+fn route_verdict(failure: &RouteFailure) -> Reply {
     let text = failure.to_string();
     match failure {
         RouteFailure::NoSuchDomain(_) | RouteFailure::NeitherMxNorAddress(_) => {

@@ -8,8 +8,8 @@ use super::{
 use crate::dns::Dns;
 use crate::dns::testing::{Responder, a, cname, domain, mx, response_to};
 use crate::names::{NextHop, RuleNextHop};
-use hickory_proto::op::ResponseCode;
-use hickory_proto::rr::Record;
+use hickory_resolver::proto::op::ResponseCode;
+use hickory_resolver::proto::rr::Record;
 use std::collections::HashSet;
 use std::net::Ipv4Addr;
 use std::time::Duration;

@@ -4,7 +4,7 @@
 use super::LookupFailure;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use hickory_proto::op::{Edns, Message, Query, ResponseCode};
+use hickory_resolver::proto::op::{Edns, Message, Query, ResponseCode};
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -269,8 +269,8 @@ fn read_reply(bytes: &[u8], query: &Message) -> Reply {
 mod tests {
     use super::*;
     use crate::dns::interpret::{self, Chain};
-    use hickory_proto::op::OpCode;
-    use hickory_proto::rr::{Name, RecordType};
+    use hickory_resolver::proto::op::OpCode;
+    use hickory_resolver::proto::rr::{Name, RecordType};
     use proptest::prelude::*;
 
     fn query() -> Message {

@@ -2,8 +2,8 @@
 //! Pure: no I/O, no clock.
 
 use super::{Existence, LookupFailure, MAX_ALIASES};
-use hickory_proto::op::{Message, Query, ResponseCode};
-use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
+use hickory_resolver::proto::op::{Message, Query, ResponseCode};
+use hickory_resolver::proto::rr::{DNSClass, Name, RData, Record, RecordType};
 
 /// The chain of aliases so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,7 +154,7 @@ fn seconds(ttl: u32) -> u32 {
 mod tests {
     use super::*;
     use crate::dns::testing::{a, cname, name, ns, soa};
-    use hickory_proto::op::OpCode;
+    use hickory_resolver::proto::op::OpCode;
 
     fn reply(code: ResponseCode, answers: Vec<Record>, authorities: Vec<Record>) -> Message {
         let mut message = Message::response(1, OpCode::Query);

@@ -2,8 +2,8 @@
 
 use super::{Family, LookupFailure, MxRecord};
 use crate::names::DomainName;
-use hickory_proto::op::Query;
-use hickory_proto::rr::{Name, RData, RecordType};
+use hickory_resolver::proto::op::Query;
+use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use std::net::IpAddr;
 
 /// Records kept of one answer; an RRset of 64 KB must not sit in the cache.

@@ -8,7 +8,7 @@ use super::{
     Answer, DnsSettings, Existence, Family, LookupFailure, MxRecord, Proof, QueryObserver, system,
 };
 use crate::names::DomainName;
-use hickory_proto::op::Query;
+use hickory_resolver::proto::op::Query;
 use std::fmt;
 use std::hash::Hash;
 use std::net::{IpAddr, SocketAddr};

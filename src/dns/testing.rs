@@ -2,9 +2,9 @@
 
 use crate::dns::{Dns, DnsSettings};
 use crate::names::DomainName;
-use hickory_proto::op::{Message, OpCode, ResponseCode};
-use hickory_proto::rr::rdata::{A, AAAA, CNAME, MX, NS, PTR, SOA};
-use hickory_proto::rr::{Name, RData, Record};
+use hickory_resolver::proto::op::{Message, OpCode, ResponseCode};
+use hickory_resolver::proto::rr::rdata::{A, AAAA, CNAME, MX, NS, PTR, SOA};
+use hickory_resolver::proto::rr::{Name, RData, Record};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -5,8 +5,8 @@ use super::testing::{
 };
 use super::{Dns, DnsSettings, Existence, Family, LookupFailure};
 use futures_util::FutureExt;
-use hickory_proto::op::{Message, ResponseCode};
-use hickory_proto::rr::Record;
+use hickory_resolver::proto::op::{Message, ResponseCode};
+use hickory_resolver::proto::rr::Record;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

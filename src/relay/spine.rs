@@ -102,7 +102,8 @@ impl Delivery {
         let source = if rule.is_some() { PolicySource::Rule } else { PolicySource::Default };
         let result = if found.is_ok() { "found" } else { "no_route" };
         parts.ledger.policy_lookup(source, result, started.elapsed());
-        found.map_err(|failure| book.close(&say::no_route(&failure))).ok()
+        let hop = &self.demand.next_hop;
+        found.map_err(|failure| book.close(&say::no_route(&failure, hop))).ok()
     }
 
     /// Decide: what this host must prove, or that there is nothing to connect to.

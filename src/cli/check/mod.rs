@@ -4,6 +4,7 @@
 mod report;
 mod text;
 
+use super::{CheckArgs, Connect, Output};
 use crate::config::Config;
 use crate::delivery::outcome::Channel;
 use crate::delivery::{Call, Found, MayBeThisHost, probe, say};
@@ -26,30 +27,10 @@ use std::time::Duration;
 /// For one visit, in all: a person waits.
 const VISIT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Options {
-    pub connect: Connect,
-    pub format: Format,
-}
-
-/// Whether hosts are visited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Connect {
-    Yes,
-    No,
-}
-
-/// How the result is written to stdout.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    Text,
-    Json,
-}
-
 /// Checks destinations one after the other and prints what it finds.
-pub fn run(config: &Config, targets: &[String], options: Options) -> ExitCode {
-    let destinations: Result<Vec<_>, String> = targets.iter().map(|t| parse(t)).collect();
+pub fn run(config: &Config, args: &CheckArgs) -> ExitCode {
+    let destinations: Result<Vec<_>, String> =
+        args.destinations.iter().map(|target| parse(target)).collect();
     let destinations = match destinations {
         Ok(destinations) => destinations,
         Err(problem) => {
@@ -64,7 +45,7 @@ pub fn run(config: &Config, targets: &[String], options: Options) -> ExitCode {
             return ExitCode::from(3);
         }
     };
-    match runtime.block_on(check_all(config, destinations, options)) {
+    match runtime.block_on(check_all(config, destinations, args)) {
         Ok(verdict) => ExitCode::from(verdict.exit_code()),
         Err(problem) => {
             eprintln!("sealpost: check: {problem}");
@@ -88,7 +69,7 @@ fn parse(target: &str) -> Result<MailDomain, String> {
 async fn check_all(
     config: &Config,
     destinations: Vec<MailDomain>,
-    options: Options,
+    options: &CheckArgs,
 ) -> Result<Verdict, String> {
     let dns = Dns::new(&config.dns, Arc::new(|_, _| {})).map_err(|e| e.to_string())?;
     let tls = TlsClient::new(&config.tls).map_err(|e| e.to_string())?;
@@ -97,12 +78,12 @@ async fn check_all(
     let mut reports = Vec::new();
     for destination in destinations {
         let report = checker.check(&destination).await;
-        if options.format == Format::Text {
+        if options.output == Output::Text {
             print!("{}", text::render(&report));
         }
         reports.push(report);
     }
-    if options.format == Format::Json {
+    if options.output == Output::Json {
         let json = serde_json::to_string_pretty(&reports).map_err(|e| e.to_string())?;
         println!("{json}");
     }
@@ -114,7 +95,7 @@ struct Checker<'a> {
     tls: TlsClient,
     dns: Dns,
     discovery: Discovery,
-    options: Options,
+    options: &'a CheckArgs,
 }
 
 impl Checker<'_> {
@@ -141,7 +122,7 @@ impl Checker<'_> {
         };
         match self.discovery.route(&demand.next_hop, &self.config.discovery).await {
             Err(failure) => {
-                let reply = say::no_route(&failure);
+                let reply = say::no_route(&failure, &demand.next_hop);
                 report.verdict = Verdict::of_reply(&reply);
                 report.reply = Some(reply.to_string());
             }

@@ -1,0 +1,265 @@
+//! What the daemon runs: every part built in order from one configuration.
+
+use super::run::{Common, Context, Program, RestartKey, StartError};
+use super::{Format, Listen, tls_failures};
+use crate::clock;
+use crate::config::{Config, LogFormat};
+use crate::delivery::{Courier, TlsFailureStore, TlsMemory};
+use crate::discovery::Discovery;
+use crate::dns::Dns;
+use crate::message::{SpoolLimits, SpoolMemory};
+use crate::relay::{Lifetime, Relay, Snapshot};
+use crate::server::{
+    BindError, BoundListener, ListenAddress, ListenSettings, ServerContext, ServerSettings,
+    Shutdown, bind,
+};
+use crate::store::Store;
+use crate::tls::TlsClient;
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::level_filters::LevelFilter;
+
+/// The daemon, until a signal ends it.
+pub fn run(path: &Path) -> ExitCode {
+    super::run::run::<Sealpost>(|| Plan::read(path))
+}
+
+/// A checked configuration and what is built from it that can fail.
+#[derive(Debug)]
+pub struct Plan {
+    common: Common<ListenSettings>,
+    config: Config,
+    tls: TlsClient,
+}
+
+impl Plan {
+    fn read(path: &Path) -> Result<Self, String> {
+        let config = Config::load(path).map_err(|errors| errors.to_string())?;
+        let origin = path.display().to_string();
+        config.check_files(&origin).map_err(|errors| errors.to_string())?;
+        let tls = TlsClient::new(&config.tls).map_err(|error| format!("{origin}: tls: {error}"))?;
+        Ok(Self { common: common(&config), config, tls })
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            rules: self.config.rules.clone(),
+            default_level: self.config.default_level,
+            min_version: self.config.min_version,
+            discovery: self.config.discovery.clone(),
+            delivery: self.config.delivery.clone(),
+            tls: self.tls.clone(),
+        }
+    }
+
+    fn server(&self) -> Arc<ServerSettings> {
+        let mut settings = self.config.server.clone();
+        settings.max_sessions = self.common.max_sessions;
+        Arc::new(settings)
+    }
+}
+
+fn common(config: &Config) -> Common<ListenSettings> {
+    let key = |key, value: String| RestartKey { key, value };
+    let names = config.rules.iter().filter_map(|(_, rule)| rule.name.clone());
+    Common {
+        listeners: config.listeners.clone(),
+        max_sessions: config.server.max_sessions,
+        max_connections: config.delivery.max_connections,
+        admin: config.admin.listen,
+        level: config.log.level.as_str().parse().unwrap_or(LevelFilter::INFO),
+        format: match config.log.format {
+            LogFormat::Auto => Format::Auto,
+            LogFormat::Text => Format::Text,
+            LogFormat::Json => Format::Json,
+        },
+        addresses: config.log.addresses,
+        rule_names: names.collect(),
+        restart_keys: vec![
+            key("state_dir", config.state_dir.display().to_string()),
+            key("store.url", config.store.display().to_string()),
+            key("dns", format!("{:?}", config.dns)),
+        ],
+        notices: config.notices.clone(),
+    }
+}
+
+/// All parts, connected.
+#[derive(Debug)]
+pub struct Sealpost {
+    relay: Relay,
+    server: ServerContext,
+    settings: watch::Sender<Arc<ServerSettings>>,
+    store: Option<Store>,
+    dns: Dns,
+    /// Ends what keeps connections.
+    close_pool: CancellationToken,
+    context: Context,
+    /// What lives as long as the daemon: not waited for with the sessions.
+    background: super::Tasks,
+}
+
+impl Program for Sealpost {
+    type Plan = Plan;
+
+    fn common(plan: &Plan) -> &Common<ListenSettings> {
+        &plan.common
+    }
+
+    fn lower_max_sessions(plan: &mut Plan, max_sessions: usize) {
+        plan.common.max_sessions = max_sessions;
+    }
+
+    async fn start(plan: &Plan, context: Context) -> Result<Self, StartError> {
+        let config = &plan.config;
+        let background = super::Tasks::default();
+        let ledger = context.ledger.clone();
+        let observer = Arc::new(move |kind, result| ledger.dns_query(kind, result));
+        let dns = Dns::new(&config.dns, observer)
+            .map_err(|error| StartError::configuration(format!("dns: {error}")))?;
+        let store = open_store(&config.store, &context);
+        let memory = remember(store.as_ref(), &context, &background).await;
+        let close_pool = CancellationToken::new();
+        let courier = Courier::new(
+            &config.delivery,
+            memory,
+            Arc::new(context.ledger.clone()),
+            background.tracker().clone(),
+        );
+        background.spawn("idle connections", courier.clone().reap(close_pool.clone()));
+        let lifetime = Lifetime {
+            tasks: context.tasks.tracker().clone(),
+            expired: context.shutdown.expired.clone(),
+        };
+        let discovery = Discovery::new(dns.clone());
+        let ledger = context.ledger.clone();
+        let relay = Relay::new(plan.snapshot(), discovery, courier, ledger, lifetime);
+        let (settings, watched) = watch::channel(plan.server());
+        let spool = SpoolMemory::new(SpoolLimits::default());
+        let submit = Arc::new(relay.clone());
+        let server = ServerContext::new(watched, submit, context.ledger.clone(), spool);
+        Ok(Self { relay, server, settings, store, dns, close_pool, context, background })
+    }
+
+    fn adopt(&self, plan: Plan) {
+        self.relay.replace(plan.snapshot());
+        self.settings.send_replace(plan.server());
+        self.server.reload_certificates();
+    }
+
+    async fn close(self) {
+        self.close_pool.cancel();
+        drop((self.relay, self.server));
+        if let Err(left) = self.background.ended_within(Duration::from_secs(7)).await {
+            tracing::warn!(left, "connections were not closed politely");
+        }
+        if let Some(store) = self.store {
+            let closing = tokio::time::timeout(Duration::from_secs(5), store.close());
+            if closing.await.is_err() {
+                tracing::warn!("the store was not closed in time");
+            }
+        }
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.dns.finish()).await;
+    }
+}
+
+/// Without a store mail flows; what should outlive a restart does not.
+fn open_store(path: &Path, context: &Context) -> Option<Store> {
+    match Store::open(path) {
+        Ok(store) => Some(store),
+        Err(error) => {
+            tls_failures::note(&context.health, Some(&error));
+            None
+        }
+    }
+}
+
+async fn remember(
+    store: Option<&Store>,
+    context: &Context,
+    background: &super::Tasks,
+) -> TlsMemory {
+    let Some(store) = store else { return TlsMemory::new([], None) };
+    let known = tls_failures::load(store, clock::now()).await;
+    tls_failures::note(&context.health, known.as_ref().err());
+    let (journal, writer) = tls_failures::journal(store.clone(), context.health.clone());
+    background.spawn("TLS failures", writer.run());
+    let journal: Arc<dyn TlsFailureStore> = Arc::new(journal);
+    TlsMemory::new(known.unwrap_or_default(), Some(journal))
+}
+
+/// How a listener is named in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address(ListenAddress);
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            ListenAddress::Tcp(address) => write!(f, "{address}"),
+            ListenAddress::Unix(path) => write!(f, "unix:{}", path.display()),
+            ListenAddress::Systemd(name) => write!(f, "systemd:{name}"),
+        }
+    }
+}
+
+impl Listen for Sealpost {
+    type Settings = ListenSettings;
+    type Address = Address;
+    type Socket = Arc<BoundListener>;
+
+    fn address(settings: &ListenSettings) -> Address {
+        Address(settings.address.clone())
+    }
+
+    fn bind(
+        &self,
+        settings: &ListenSettings,
+        open: Option<&Arc<BoundListener>>,
+    ) -> io::Result<Arc<BoundListener>> {
+        let bound = match open {
+            Some(open) => open.again(settings),
+            None => bind(settings),
+        };
+        bound.map(Arc::new).map_err(|error| match error {
+            BindError::Io { source, .. } => source,
+            other => io::Error::other(other.to_string()),
+        })
+    }
+
+    fn serve(
+        &self,
+        settings: &ListenSettings,
+        socket: Arc<BoundListener>,
+        stop: CancellationToken,
+    ) {
+        let name = format!("listener {}", Self::address(settings));
+        let shutdown = Shutdown {
+            draining: self.context.shutdown.draining.child_token(),
+            expired: self.context.shutdown.expired.clone(),
+            sessions: self.context.tasks.tracker().clone(),
+        };
+        let server = self.server.clone();
+        let listening = name.clone();
+        let draining = shutdown.draining.clone();
+        self.context.tasks.spawn(name, async move {
+            let serving = socket.serve(server, shutdown);
+            tokio::pin!(serving);
+            let ended = tokio::select! {
+                ended = &mut serving => ended,
+                () = stop.cancelled() => {
+                    draining.cancel();
+                    serving.await
+                }
+            };
+            if let Err(error) = ended {
+                tracing::error!(listener = listening, %error, "a listener has ended");
+            }
+        });
+    }
+}
