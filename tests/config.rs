@@ -1,5 +1,7 @@
 //! The real binary's `config` commands, and what it says of commands to come.
 
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
+
 use std::path::Path;
 use std::process::{Command, Output};
 

@@ -1,6 +1,8 @@
 //! The ranking of the modules (the table in `src/lib.rs`) and the purity of the core, enforced on the
 //! source text: a module may use only modules of a lower rank, and each foreign library has one home.
 
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
+
 use std::path::{Path, PathBuf};
 
 /// Modules from low to high; those on a line are of one rank and do not use each other.
