@@ -76,13 +76,13 @@ impl Ports {
         SocketAddr::from((Ipv4Addr::new(a, b, c, last_octet), self.port))
     }
 
-    /// An address that was not handed out before; up to 253 of them.
+    /// An address that was not handed out before; up to 250 of them. The last ones are for [`Ports::at`].
     ///
     /// # Panics
     /// When the network is used up.
     pub fn next(&self) -> SocketAddr {
         let octet = self.next.fetch_add(1, Ordering::Relaxed);
-        assert!(octet < 254, "all addresses of this network are handed out");
+        assert!(octet <= 250, "all addresses of this network are handed out");
         self.at(octet)
     }
 

@@ -212,7 +212,7 @@ impl Mx {
 
     /// Waits until all connections that ever came are closed.
     pub async fn wait_for_closed(&self) -> bool {
-        self.wait_for(|record| record.connections.iter().all(|c| c.closed))
+        self.wait_for(|record| record.connections.iter().all(|c| c.closed.is_some()))
             .await
     }
 }

@@ -11,7 +11,6 @@
 //! # Ok(()) }
 //! ```
 
-use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -30,6 +29,11 @@ use crate::tls;
 const PATIENCE: Duration = Duration::from_secs(10);
 const MAX_REPLY: usize = 1 << 20;
 
+mod reply;
+
+pub use reply::Reply;
+use reply::{Last, parse, wrong};
+
 trait Channel: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Channel for T {}
 
@@ -40,40 +44,6 @@ pub struct SmtpClient {
     patience: Duration,
     /// The server's chain after [`SmtpClient::starttls`], DER, leaf first.
     pub server_chain: Vec<Vec<u8>>,
-}
-
-/// A reply, all its lines.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reply {
-    /// Three digits.
-    pub code: u16,
-    /// The texts, without codes and line ends.
-    pub lines: Vec<String>,
-}
-
-impl Reply {
-    /// The lines, joined by a line feed.
-    pub fn text(&self) -> String {
-        self.lines.join("\n")
-    }
-
-    /// Whether a line holds this.
-    pub fn contains(&self, text: &str) -> bool {
-        self.text().contains(text)
-    }
-
-    /// The enhanced status code of the first line, if it begins with one: `5.7.1`.
-    pub fn enhanced(&self) -> Option<&str> {
-        let word = self.lines.first()?.split(' ').next()?;
-        let parts = word.split('.').map(str::parse::<u16>).collect::<Vec<_>>();
-        (parts.len() == 3 && parts.iter().all(Result::is_ok)).then_some(word)
-    }
-}
-
-impl fmt::Display for Reply {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.code, self.lines.join(" / "))
-    }
 }
 
 impl SmtpClient {
@@ -341,6 +311,7 @@ impl SmtpClient {
             if self.received.len() > MAX_REPLY {
                 return Err(wrong("an endless reply line".to_owned()));
             }
+            self.received.reserve(4096);
             let read = self.channel.read_buf(&mut self.received);
             if bounded(self.patience, "waiting for a reply", read).await? == 0 {
                 return Err(io::Error::new(
@@ -350,42 +321,6 @@ impl SmtpClient {
             }
         }
     }
-}
-
-impl Reply {
-    /// This reply if it has this code.
-    ///
-    /// # Errors
-    /// If it has another.
-    pub fn expect(self, code: u16) -> io::Result<Self> {
-        if self.code == code {
-            Ok(self)
-        } else {
-            Err(wrong(format!("not {code} but {self}")))
-        }
-    }
-}
-
-#[derive(PartialEq)]
-enum Last {
-    Yes,
-    No,
-}
-
-fn parse(line: &str) -> Option<(u16, Last, &str)> {
-    let (code, rest) = line.split_at_checked(3)?;
-    let code = code
-        .bytes()
-        .all(|b| b.is_ascii_digit())
-        .then(|| code.parse().ok())??;
-    let (last, text) = match rest.split_at_checked(1) {
-        None => (Last::Yes, ""),
-        Some((" ", text)) => (Last::Yes, text),
-        Some(("-", text)) => (Last::No, text),
-        Some(_) => return None,
-    };
-    let printable = text.bytes().all(|b| (32..127).contains(&b) || b >= 128);
-    ((200..600).contains(&code) && printable).then_some((code, last, text))
 }
 
 /// Dots doubled, a final CRLF if there is none, the final dot. Bare CR and LF stay.
@@ -411,10 +346,6 @@ async fn bounded<T>(
 ) -> io::Result<T> {
     let late = |_| io::Error::new(io::ErrorKind::TimedOut, format!("time-out {what}"));
     timeout(patience, future).await.map_err(late)?
-}
-
-fn wrong(what: String) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
 #[cfg(test)]
