@@ -16,6 +16,9 @@ const SMTP: u8 = 251;
 const LMTP: u8 = 252;
 const ADMIN: u8 = 253;
 
+/// What the names of hosts with IPv6 end in where they are looked up here.
+const V6: &str = "#v6";
+
 /// Everything outside the relay.
 #[derive(Debug)]
 pub struct Internet {
@@ -62,14 +65,13 @@ impl Internet {
         self.host_at(name, address, script).await
     }
 
-    /// The same on `[::1]` with an AAAA record; one per Internet. `[::1]` is an address of this machine's own
-    /// interface: a relay that looks it up by MX must think that it is itself.
+    /// The same with an AAAA record in place of the A record; a name may have both, and then is two hosts.
     ///
     /// # Errors
-    /// If the host cannot listen.
+    /// If the host cannot listen, such as without root: see [`Ports::next_v6`].
     pub async fn host_v6(&mut self, name: &str, script: Script) -> io::Result<&Mx> {
-        self.ports.release_v6();
-        self.host_at(name, self.ports.v6(), script).await
+        let address = self.ports.next_v6()?;
+        self.host_at(name, address, script).await
     }
 
     async fn host_at(
@@ -84,11 +86,16 @@ impl Internet {
             None => self.ca.identity(name),
         };
         let mx = Mx::start_with(name, address, identity, script).await?;
-        self.hosts.insert(name.to_owned(), mx);
-        Ok(&self.hosts[name])
+        let mut key = name.to_owned();
+        if address.is_ipv6() {
+            key.push_str(V6);
+        }
+        self.hosts.insert(key.clone(), mx);
+        Ok(&self.hosts[&key])
     }
 
-    /// The host of this name, or the one that [`Internet::domain`] made for this domain.
+    /// The host of this name, or the one that [`Internet::domain`] made for this domain. One of
+    /// [`Internet::host_v6`] is found under its name with `#v6` at the end.
     ///
     /// # Panics
     /// If there is none.

@@ -70,3 +70,21 @@ async fn its_certificates_are_trusted_by_its_root() {
         assert_eq!(verdict.is_ok(), trusted, "{name:?} {verdict:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_may_have_ipv6_where_root_allows_it() {
+    let mut net = Internet::new().await.unwrap();
+    if let Err(error) = net.host_v6("mx.a.test", Script::default()).await {
+        eprintln!("skipped: {error}");
+        return;
+    }
+    net.host("mx.a.test", Script::no_starttls()).await.unwrap();
+    let six = net.mx("mx.a.test#v6").address();
+    assert!(six.is_ipv6() && net.mx("mx.a.test").address().is_ipv4());
+    SmtpClient::smtp(six)
+        .await
+        .unwrap()
+        .starttls("mx.a.test")
+        .await
+        .unwrap();
+}

@@ -242,6 +242,11 @@ async fn connections_end_where_the_script_says() {
         );
         assert_eq!(mx.messages().len(), 0);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_may_come_before_the_end_of_the_content() {
+    let big = vec![b'x'; 300_000];
     let content = Content::SayAfter(1000, "552 5.3.4 too big\r\n");
     let mx = host(Script {
         content,

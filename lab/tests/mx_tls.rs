@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use lab::ca::{Ca, Cert, Intermediate, Key};
-use lab::client::SmtpClient;
+use lab::client::{SmtpClient, tls_config};
 use lab::mx::{Channel, ClientCert, Handshake, Listening, Mx, Script, Tls, Versions};
 
 const MAIL: &[u8] = b"Subject: secret-marker\r\n\r\n.dots\r\n..\r\nend\r\n";
@@ -80,7 +80,7 @@ async fn commands_past_starttls_are_a_violation_and_dropped() {
     let mut client = SmtpClient::smtp(mx.address()).await.unwrap();
     client.send("STARTTLS\r\nRSET\r\n").await.unwrap();
     client.reply().await.unwrap().expect(220).unwrap();
-    let client = client.handshake("mx.test", None).await.unwrap();
+    let client = client.handshake("mx.test", tls_config(None)).await.unwrap();
     assert_eq!(
         deliver({
             let mut client = client;
@@ -149,7 +149,7 @@ async fn tls_versions_resumption_and_client_certificates() {
         let identity = ca.issue(&Cert::new(["client.test"]).client_only());
         let client = SmtpClient::smtp(mx.address()).await.unwrap();
         let client = client
-            .starttls_as("mx.test", Some(&identity))
+            .starttls_with("mx.test", tls_config(Some(&identity)))
             .await
             .unwrap();
         drop(client);
@@ -214,7 +214,7 @@ async fn implicit_tls_begins_at_once() {
     })
     .await;
     let client = SmtpClient::connect(mx.address()).await.unwrap();
-    let mut client = client.handshake("mx.test", None).await.unwrap();
+    let mut client = client.handshake("mx.test", tls_config(None)).await.unwrap();
     assert_eq!(client.reply().await.unwrap().code, 220);
     assert!(!client.command("EHLO a").await.unwrap().contains("STARTTLS"));
     assert_eq!(mx.connections()[0].clear(), b"");
@@ -229,4 +229,37 @@ async fn version_1_certificates_are_well_formed() {
     // rustls, which this client is made of, refuses version 1 by itself; the host has presented it.
     let error = client.starttls("mx.test").await.err().unwrap().to_string();
     assert!(error.contains("Version"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_are_resumed_unless_there_are_no_tickets() {
+    for (versions, tickets, resumed) in [
+        (Versions::Only12, 2, [false, true]),
+        (Versions::Only13, 2, [false, true]),
+        (Versions::Only12, 0, [false, false]),
+        (Versions::Only13, 0, [false, false]),
+    ] {
+        let tls = Tls {
+            versions,
+            tickets,
+            ..Tls::default()
+        };
+        let mx = host(Script {
+            tls,
+            ..Script::default()
+        })
+        .await;
+        let config = tls_config(None);
+        for _ in resumed {
+            let client = SmtpClient::smtp(mx.address()).await.unwrap();
+            let client = client.starttls_with("mx.test", config.clone()).await;
+            client.unwrap().command("EHLO a").await.unwrap();
+        }
+        let seen = mx.connections();
+        let seen = seen
+            .iter()
+            .map(|c| c.tls.as_ref().unwrap().resumed)
+            .collect::<Vec<_>>();
+        assert_eq!(seen, resumed, "{versions:?} {tickets}");
+    }
 }

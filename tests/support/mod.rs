@@ -35,4 +35,4 @@ pub use daemon::{Daemon, Exit, Log};
 pub use lab::client::{Reply, SmtpClient};
 pub use lab::mx::{Act, Mx, Script, Stage};
 pub use metrics::Metrics;
-pub use world::{CONTENT, World, WorldBuilder};
+pub use world::{CONTENT, World, WorldBuilder, ipv6};

@@ -77,7 +77,7 @@ impl WorldBuilder {
         self
     }
 
-    /// A host on `[::1]`; one per world.
+    /// A host with an AAAA record, found as `NAME#v6`; for tests that have checked [`ipv6`] before.
     pub fn host_v6(mut self, name: &str, script: Script) -> Self {
         self.steps.push(Step::HostV6(name.to_owned(), script));
         self
@@ -146,6 +146,15 @@ impl WorldBuilder {
             .fold(base, |config, extra| merge(&config, extra));
         (net, config)
     }
+}
+
+/// Whether hosts with IPv6 are possible here (they need root); says so on stderr if not.
+pub fn ipv6() -> bool {
+    let tried = lab::Ports::new().and_then(|ports| ports.next_v6());
+    if let Err(error) = &tried {
+        eprintln!("skipped, hosts with IPv6 are not possible here: {error}");
+    }
+    tried.is_ok()
 }
 
 impl World {

@@ -14,8 +14,10 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
@@ -239,37 +241,32 @@ impl SmtpClient {
     /// # Errors
     /// Another reply, octets after the 220, a failed handshake.
     pub async fn starttls(self, server_name: &str) -> io::Result<Self> {
-        self.starttls_as(server_name, None).await
+        self.starttls_with(server_name, tls_config(None)).await
     }
 
-    /// The same with a client certificate.
+    /// The same with a configuration from [`tls_config`], such as one that is kept, so that sessions are resumed.
     ///
     /// # Errors
     /// Likewise.
-    pub async fn starttls_as(
+    pub async fn starttls_with(
         mut self,
         server_name: &str,
-        identity: Option<&Identity>,
+        config: Arc<ClientConfig>,
     ) -> io::Result<Self> {
         self.command("STARTTLS").await?.expect(220)?;
         if !self.received.is_empty() {
             return Err(wrong("octets after the 220 to STARTTLS".to_owned()));
         }
-        self.handshake(server_name, identity).await
+        self.handshake(server_name, config).await
     }
 
     /// The TLS handshake alone, such as on a port with implicit TLS.
     ///
     /// # Errors
     /// A failed handshake.
-    pub async fn handshake(
-        self,
-        server_name: &str,
-        identity: Option<&Identity>,
-    ) -> io::Result<Self> {
+    pub async fn handshake(self, server_name: &str, config: Arc<ClientConfig>) -> io::Result<Self> {
         let name = ServerName::try_from(server_name.to_owned()).map_err(io::Error::other)?;
-        let connector = TlsConnector::from(tls::client_config(identity));
-        let shaken = connector.connect(name, self.channel);
+        let shaken = TlsConnector::from(config).connect(name, self.channel);
         let tls = bounded(self.patience, "shaking hands", shaken).await?;
         let chain = tls.get_ref().1.peer_certificates().unwrap_or_default();
         let server_chain = chain.iter().map(|der| der.to_vec()).collect();
@@ -321,6 +318,11 @@ impl SmtpClient {
             }
         }
     }
+}
+
+/// TLS that accepts any certificate and, if it has one, presents its own.
+pub fn tls_config(identity: Option<&Identity>) -> Arc<ClientConfig> {
+    tls::client_config(identity)
 }
 
 /// Dots doubled, a final CRLF if there is none, the final dot. Bare CR and LF stay.

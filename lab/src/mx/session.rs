@@ -227,7 +227,7 @@ impl Session {
             pause(self.script().delay_per_flight).await;
         }
         pause(self.script().delay_per_reply).await;
-        for step in act.steps(None) {
+        for step in act.steps(self.script().drip) {
             match step {
                 Step::Normal(wait) => self.write(normal, wait).await?,
                 Step::Write(octets, wait) => self.write(&octets, wait).await?,
