@@ -8,7 +8,7 @@ mod parameters;
 mod xforward;
 mod xtext;
 
-pub use error::CommandError;
+pub use error::{CommandError, InStep};
 
 use super::address::{ForwardPath, PathAndRest};
 use super::envelope::MailFrom;

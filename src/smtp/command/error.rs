@@ -43,7 +43,7 @@ pub enum CommandError {
 
 /// Whether the octets after a refused command can still be told apart from commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sync {
+pub enum InStep {
     Kept,
     /// The session ends with the reply.
     Lost,
@@ -73,9 +73,9 @@ impl CommandError {
     }
 
     /// A chunk of unknown size cannot be told from commands.
-    pub fn sync(&self) -> Sync {
+    pub fn in_step(&self) -> InStep {
         match self {
-            Self::NotSmtp | Self::ChunkSize => Sync::Lost,
+            Self::NotSmtp | Self::ChunkSize => InStep::Lost,
             Self::Unknown
             | Self::TooLong
             | Self::BareLineFeed
@@ -89,7 +89,7 @@ impl CommandError {
             | Self::RepeatedParameter(_)
             | Self::ParameterValue(_)
             | Self::RequireTls
-            | Self::Xforward => Sync::Kept,
+            | Self::Xforward => InStep::Kept,
         }
     }
 

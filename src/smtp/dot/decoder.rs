@@ -91,6 +91,7 @@ impl DotDecoder {
                     self.state = State::Inside;
                     if input[at] == b'\r' {
                         at += 1;
+                        from = at; // content it is in no case
                         self.state = State::DotCr;
                     }
                 }
