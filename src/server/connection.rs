@@ -132,6 +132,7 @@ impl Connection {
         let deadline = Instant::now() + self.patience;
         loop {
             if let Some(line) = self.input.next_line() {
+                self.renew_settings();
                 let line = line.map(|at| self.input.line(at));
                 return Ok(self.session.input(Event::Line(line), &mut self.out));
             }
@@ -154,19 +155,22 @@ impl Connection {
         }
     }
 
-    /// Between commands: what belongs to a message that came to nothing is dropped, and new settings
-    /// are taken.
+    /// Between commands: what belongs to a message that came to nothing is dropped.
     fn settle(&mut self) {
         if !self.session.in_chunks() {
             self.receiving = None;
         }
         if !self.session.in_transaction() {
             self.input.narrow();
-            let settings = &mut self.surroundings.context.settings;
-            if settings.has_changed().unwrap_or(false) {
-                let settings = Arc::clone(&settings.borrow_and_update());
-                self.session.reconfigure(settings);
-            }
+        }
+    }
+
+    /// A transaction that has begun keeps the settings that it began with.
+    fn renew_settings(&mut self) {
+        let settings = &mut self.surroundings.context.settings;
+        if !self.session.in_transaction() && settings.has_changed().unwrap_or(false) {
+            let settings = Arc::clone(&settings.borrow_and_update());
+            self.session.reconfigure(settings);
         }
     }
 

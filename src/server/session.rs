@@ -12,7 +12,7 @@ use super::replies::{self, Say};
 use super::settings::{Protocol, ServerSettings};
 use crate::message::{Content, Message, MessageId, Origin};
 use crate::names::DomainName;
-use crate::smtp::command::{Chunk, Command, CommandError, Hello, Rcpt, InStep};
+use crate::smtp::command::{Chunk, Command, CommandError, Hello, InStep, Rcpt};
 use crate::smtp::envelope::{MailFrom, Recipient, Utf8};
 use crate::smtp::reply::Reply;
 use std::net::IpAddr;
@@ -255,7 +255,7 @@ impl Session {
         if self.client.standing == Standing::Stranger {
             return self.stranger(command, out);
         }
-        self.idle += 1;
+        self.idle += usize::from(!self.is_mail(&command));
         if self.idle > MAX_IDLE + self.settings.max_recipients {
             return close(Say::TooManyIdleCommands, Ended::Abuse, out);
         }
