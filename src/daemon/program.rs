@@ -251,9 +251,11 @@ impl Listen for Sealpost {
             Some(open) => open.again(settings),
             None => bind(settings),
         };
-        bound.map(Arc::new).map_err(|error| match error {
-            BindError::Io { source, .. } => source,
-            other => io::Error::other(other.to_string()),
+        bound.map(Arc::new).map_err(|error| {
+            if let BindError::Io { source, .. } = error {
+                return source;
+            }
+            io::Error::other(error.to_string())
         })
     }
 

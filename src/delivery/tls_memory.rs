@@ -177,7 +177,7 @@ mod tests {
             let last = times
                 .iter()
                 .map(|&t| memory.failed(Some(&mx), ip, at(t)))
-                .last();
+                .next_back();
             assert_eq!(last == Some(Fallback::Due), due, "{times:?}");
         }
     }

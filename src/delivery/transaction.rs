@@ -84,9 +84,8 @@ pub(super) async fn transact(session: &mut ClearToSend, job: &Job<'_>) -> Transa
             after: After::Close,
         };
     }
-    let accepted = answers.accepted();
     match answers.data.take() {
-        Some(reply) if reply.code == 354 && accepted > 0 => {
+        Some(reply) if reply.code == 354 && answers.accepted() > 0 => {
             let (fate, after) = content(session, job).await;
             let after = if answers.closing() {
                 After::Close
@@ -105,24 +104,7 @@ pub(super) async fn transact(session: &mut ClearToSend, job: &Job<'_>) -> Transa
                 after,
             }
         }
-        Some(reply) => {
-            let unexpected = matches!(
-                reply.severity(),
-                Severity::Positive | Severity::Intermediate
-            );
-            let closing = unexpected || reply.code == 421 || answers.closing();
-            let stage = Stage::Data;
-            let failure = if unexpected {
-                Failure::Unexpected { stage, reply }
-            } else {
-                Failure::Refused { stage, reply }
-            };
-            let after = if closing { After::Close } else { After::Reset };
-            Transacted {
-                fates: answers.fates(job, &Fate::Failed(failure)),
-                after,
-            }
-        }
+        Some(reply) => data_refused(&answers, reply, job),
         None => {
             let after = if answers.closing() {
                 After::Close
@@ -134,6 +116,26 @@ pub(super) async fn transact(session: &mut ClearToSend, job: &Job<'_>) -> Transa
                 after,
             }
         }
+    }
+}
+
+/// DATA got another reply than 354.
+fn data_refused(answers: &Answers, reply: Reply, job: &Job<'_>) -> Transacted {
+    let stage = Stage::Data;
+    let unexpected = matches!(
+        reply.severity(),
+        Severity::Positive | Severity::Intermediate
+    );
+    let closing = unexpected || reply.code == 421 || answers.closing();
+    let failure = if unexpected {
+        Failure::Unexpected { stage, reply }
+    } else {
+        Failure::Refused { stage, reply }
+    };
+    let after = if closing { After::Close } else { After::Reset };
+    Transacted {
+        fates: answers.fates(job, &Fate::Failed(failure)),
+        after,
     }
 }
 

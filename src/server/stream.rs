@@ -1,11 +1,11 @@
 //! The byte stream of a session: TCP or unix, in the clear or under TLS.
 
+use crate::tls::ServerTls;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
-use tokio_rustls::server::TlsStream;
 
 /// What was accepted.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(super) enum Socket {
 #[derive(Debug)]
 pub(super) enum Stream {
     Clear(Socket),
-    Tls(Box<TlsStream<Socket>>),
+    Tls(Box<ServerTls<Socket>>),
     /// Between the two, or after a handshake that failed.
     Gone,
 }
