@@ -1,7 +1,7 @@
 //! What delivery tells while it works.
 
 use super::{Ledger, UpstreamState};
-use crate::delivery::{Enforced, Observer};
+use crate::delivery::{Enforced, Observer, WouldBlock};
 use crate::policy::{PolicySource, TlsFailure};
 use crate::tls::TlsSeen;
 use std::time::Duration;
@@ -13,6 +13,17 @@ impl Observer for Ledger {
 
     fn tls_failure(&self, failure: &TlsFailure, policy: PolicySource, enforced: Enforced) {
         Self::tls_failure(self, failure, policy, enforced);
+    }
+
+    fn would_block(&self, blocked: &WouldBlock<'_>) {
+        tracing::warn!(
+            target: "sealpost::delivery",
+            domain = blocked.domain,
+            rule = blocked.rule_name,
+            mx = blocked.host,
+            reason = %blocked.failure,
+            "dry-run"
+        );
     }
 
     fn connections(&self, active: usize, idle: usize) {
