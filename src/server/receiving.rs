@@ -62,10 +62,10 @@ impl Receiving {
         if self.size > self.limit {
             self.refuse(ContentFault::TooBig);
         }
-        if let Ok(writer) = &mut self.writer {
-            if let Err(error) = writer.write(piece).await {
-                self.refuse(storage(&error));
-            }
+        if let Ok(writer) = &mut self.writer
+            && let Err(error) = writer.write(piece).await
+        {
+            self.refuse(storage(&error));
         }
     }
 
@@ -101,9 +101,11 @@ impl Receiving {
 
 fn storage(error: &io::Error) -> ContentFault {
     tracing::error!(%error, "cannot write a message to the temporary directory");
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ContentFault::NoRoom,
-        _ => ContentFault::Store,
+    let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+    if full.contains(&error.kind()) {
+        ContentFault::NoRoom
+    } else {
+        ContentFault::Store
     }
 }
 

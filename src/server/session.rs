@@ -209,11 +209,11 @@ impl Session {
             .ident
             .take()
             .or_else(|| envelope.from.envid.clone())
-            .or(facts.topmost_id);
+            .or_else(|| facts.topmost_id.clone());
         let address = self.client.address;
         Some(Message {
             id,
-            needs_utf8: transaction::needs_utf8(&envelope, facts.non_ascii),
+            needs_utf8: transaction::needs_utf8(&envelope, &facts),
             envelope,
             content,
             origin: Origin {
@@ -272,6 +272,15 @@ impl Session {
             InStep::Kept => Next::ReadLine,
             InStep::Lost => Next::Close(Ended::Abuse),
         }
+    }
+
+    /// Whether a command brings a transaction forward. RCPT does, also if it is refused.
+    fn is_mail(&self, command: &Result<Command, CommandError>) -> bool {
+        let rcpt = matches!(
+            command,
+            Ok(Command::Rcpt(_)) | Err(CommandError::Recipient(_))
+        );
+        rcpt && self.transaction.is_some()
     }
 
     fn stranger(&mut self, command: Result<Command, CommandError>, out: &mut Vec<u8>) -> Next {

@@ -10,7 +10,7 @@ mod xtext;
 
 pub use error::{CommandError, InStep};
 
-use super::address::{ForwardPath, PathAndRest};
+use super::address::{AddressError, ForwardPath, PathAndRest};
 use super::envelope::MailFrom;
 use parameters::Parameters;
 
@@ -123,17 +123,21 @@ fn hello(verb: Hello, argument: Option<&str>) -> Result<Command, CommandError> {
 }
 
 /// What follows `FROM:` or `TO:`.
-fn path<'a>(argument: Option<&'a str>, keyword: &str) -> Result<PathAndRest<'a>, CommandError> {
+fn path<'a>(
+    argument: Option<&'a str>,
+    keyword: &str,
+    bad: fn(AddressError) -> CommandError,
+) -> Result<PathAndRest<'a>, CommandError> {
     let argument = argument.ok_or(CommandError::Syntax)?;
     let head = argument.get(..keyword.len()).ok_or(CommandError::Syntax)?;
     if !head.eq_ignore_ascii_case(keyword) {
         return Err(CommandError::Syntax);
     }
-    Ok(PathAndRest::split(&argument[keyword.len()..])?)
+    PathAndRest::split(&argument[keyword.len()..]).map_err(bad)
 }
 
 fn mail(argument: Option<&str>) -> Result<Command, CommandError> {
-    let cut = path(argument, "FROM:")?;
+    let cut = path(argument, "FROM:", CommandError::Sender)?;
     let path = cut.reverse().map_err(CommandError::Sender)?;
     let given = Parameters::of_mail(cut.rest)?;
     let from = MailFrom {
@@ -148,10 +152,7 @@ fn mail(argument: Option<&str>) -> Result<Command, CommandError> {
 }
 
 fn rcpt(argument: Option<&str>) -> Result<Command, CommandError> {
-    let cut = path(argument, "TO:").map_err(|error| match error {
-        CommandError::Sender(error) => CommandError::Recipient(error),
-        other => other,
-    })?;
+    let cut = path(argument, "TO:", CommandError::Recipient)?;
     let path = cut.forward().map_err(CommandError::Recipient)?;
     let given = Parameters::of_rcpt(cut.rest)?;
     Ok(Command::Rcpt(Rcpt {

@@ -80,122 +80,124 @@ fn script(protocol: Protocol, lines: &[(&str, &str)]) {
     }
 }
 
+const MAIL: (&str, &str) = ("MAIL FROM:<a@b.example>", "250 2.1.0");
+const RCPT: (&str, &str) = ("RCPT TO:<c@d.example>", "250 2.1.5");
+const EHLO: (&str, &str) = ("EHLO mta.example", "250");
+
+const SMTP_SEQUENCES: &[&[(&str, &str)]] = &[
+    &[
+        EHLO,
+        MAIL,
+        RCPT,
+        ("DATA", "354, 250"),
+        MAIL,
+        RCPT,
+        ("QUIT", "221 2.0.0, closed"),
+    ],
+    &[
+        ("HELO mta.example", "250"),
+        ("MAIL FROM:<>", "250 2.1.0"),
+        ("RCPT TO:<Postmaster>", "250 2.1.5"),
+    ],
+    &[
+        ("MAIL FROM:<a@b.example>", "503 5.5.1"),
+        ("LHLO x", "500 5.5.1"),
+        ("NOOP", "250 2.0.0"),
+    ],
+    &[
+        EHLO,
+        ("RCPT TO:<c@d.example>", "503 5.5.1"),
+        ("DATA", "503 5.5.1"),
+        ("BDAT 5", "503 5.5.1"),
+    ],
+    &[
+        EHLO,
+        MAIL,
+        ("MAIL FROM:<a@b.example>", "503 5.5.1"),
+        ("DATA", "554 5.5.1"),
+    ],
+    &[
+        EHLO,
+        MAIL,
+        RCPT,
+        ("RCPT TO:<e@f.example>", "452 4.5.3"),
+        ("DATA", "354, 250"),
+    ],
+    &[
+        EHLO,
+        MAIL,
+        RCPT,
+        ("RSET", "250 2.0.0"),
+        ("DATA", "503 5.5.1"),
+        MAIL,
+    ],
+    &[EHLO, MAIL, RCPT, EHLO, ("DATA", "503 5.5.1")],
+    &[
+        EHLO,
+        MAIL,
+        RCPT,
+        ("BDAT 3", "250 2.0.0"),
+        ("DATA", "503 5.5.1"),
+        ("BDAT 0 LAST", "250"),
+        MAIL,
+    ],
+    &[
+        EHLO,
+        MAIL,
+        RCPT,
+        ("BDAT 3", "250 2.0.0"),
+        ("RCPT TO:<c@d.example>", "503 5.5.1"),
+    ],
+    &[EHLO, MAIL, RCPT, ("BDAT x", "501 5.5.4, closed")],
+    &[
+        ("HELO a", "250"),
+        MAIL,
+        RCPT,
+        ("BDAT 3 LAST", "503 5.5.1"),
+        ("DATA", "503 5.5.1"),
+        ("RSET", "250 2.0.0"),
+    ],
+    &[
+        EHLO,
+        ("MAIL FROM:<a@b.example> SIZE=1001", "552 5.3.4"),
+        ("MAIL FROM:<a@b.example> SIZE=1000", "250 2.1.0"),
+    ],
+    &[
+        EHLO,
+        ("MAIL FROM:<ä@b.example>", "553 5.6.7"),
+        MAIL,
+        ("RCPT TO:<c@ü.example>", "553 5.6.7"),
+    ],
+    &[
+        EHLO,
+        ("MAIL FROM:<ä@b.example> SMTPUTF8", "250 2.1.0"),
+        ("RCPT TO:<c@ü.example>", "250 2.1.5"),
+    ],
+    &[
+        EHLO,
+        ("MAIL FROM:<a@b.example> REQUIRETLS", "555 5.5.4"),
+        MAIL,
+    ],
+    &[
+        EHLO,
+        ("VRFY a", "252 2.0.0"),
+        ("EXPN a", "502 5.5.1"),
+        ("HELP", "214 2.0.0"),
+        ("AUTH PLAIN", "502 5.5.1"),
+    ],
+    &[
+        EHLO,
+        ("XFORWARD IDENT=1", "250 2.0.0"),
+        MAIL,
+        ("XFORWARD IDENT=1", "503 5.5.1"),
+    ],
+    &[EHLO, ("STARTTLS", "220 2.0.0")],
+    &[("GET / HTTP/1.0", "421 4.7.0, closed")],
+];
+
 #[test]
 fn smtp_sequences() {
-    let mail = ("MAIL FROM:<a@b.example>", "250 2.1.0");
-    let rcpt = ("RCPT TO:<c@d.example>", "250 2.1.5");
-    let ehlo = ("EHLO mta.example", "250");
-    let cases: &[&[(&str, &str)]] = &[
-        &[
-            ehlo,
-            mail,
-            rcpt,
-            ("DATA", "354, 250"),
-            mail,
-            rcpt,
-            ("QUIT", "221 2.0.0, closed"),
-        ],
-        &[
-            ("HELO mta.example", "250"),
-            ("MAIL FROM:<>", "250 2.1.0"),
-            ("RCPT TO:<Postmaster>", "250 2.1.5"),
-        ],
-        &[
-            ("MAIL FROM:<a@b.example>", "503 5.5.1"),
-            ("LHLO x", "500 5.5.1"),
-            ("NOOP", "250 2.0.0"),
-        ],
-        &[
-            ehlo,
-            ("RCPT TO:<c@d.example>", "503 5.5.1"),
-            ("DATA", "503 5.5.1"),
-            ("BDAT 5", "503 5.5.1"),
-        ],
-        &[
-            ehlo,
-            mail,
-            ("MAIL FROM:<a@b.example>", "503 5.5.1"),
-            ("DATA", "554 5.5.1"),
-        ],
-        &[
-            ehlo,
-            mail,
-            rcpt,
-            ("RCPT TO:<e@f.example>", "452 4.5.3"),
-            ("DATA", "354, 250"),
-        ],
-        &[
-            ehlo,
-            mail,
-            rcpt,
-            ("RSET", "250 2.0.0"),
-            ("DATA", "503 5.5.1"),
-            mail,
-        ],
-        &[ehlo, mail, rcpt, ehlo, ("DATA", "503 5.5.1")],
-        &[
-            ehlo,
-            mail,
-            rcpt,
-            ("BDAT 3", "250 2.0.0"),
-            ("DATA", "503 5.5.1"),
-            ("BDAT 0 LAST", "250"),
-            mail,
-        ],
-        &[
-            ehlo,
-            mail,
-            rcpt,
-            ("BDAT 3", "250 2.0.0"),
-            ("RCPT TO:<c@d.example>", "503 5.5.1"),
-        ],
-        &[ehlo, mail, rcpt, ("BDAT x", "501 5.5.4, closed")],
-        &[
-            ("HELO a", "250"),
-            mail,
-            rcpt,
-            ("BDAT 3 LAST", "503 5.5.1"),
-            ("DATA", "503 5.5.1"),
-            ("RSET", "250 2.0.0"),
-        ],
-        &[
-            ehlo,
-            ("MAIL FROM:<a@b.example> SIZE=1001", "552 5.3.4"),
-            ("MAIL FROM:<a@b.example> SIZE=1000", "250 2.1.0"),
-        ],
-        &[
-            ehlo,
-            ("MAIL FROM:<ä@b.example>", "553 5.6.7"),
-            mail,
-            ("RCPT TO:<c@ü.example>", "553 5.6.7"),
-        ],
-        &[
-            ehlo,
-            ("MAIL FROM:<ä@b.example> SMTPUTF8", "250 2.1.0"),
-            ("RCPT TO:<c@ü.example>", "250 2.1.5"),
-        ],
-        &[
-            ehlo,
-            ("MAIL FROM:<a@b.example> REQUIRETLS", "555 5.5.4"),
-            mail,
-        ],
-        &[
-            ehlo,
-            ("VRFY a", "252 2.0.0"),
-            ("EXPN a", "502 5.5.1"),
-            ("HELP", "214 2.0.0"),
-            ("AUTH PLAIN", "502 5.5.1"),
-        ],
-        &[
-            ehlo,
-            ("XFORWARD IDENT=1", "250 2.0.0"),
-            mail,
-            ("XFORWARD IDENT=1", "503 5.5.1"),
-        ],
-        &[ehlo, ("STARTTLS", "220 2.0.0")],
-        &[("GET / HTTP/1.0", "421 4.7.0, closed")],
-    ];
-    for lines in cases {
+    for lines in SMTP_SEQUENCES {
         script(Protocol::Smtp, lines);
     }
 }

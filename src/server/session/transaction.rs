@@ -40,10 +40,10 @@ impl Transaction {
 }
 
 /// SMTPUTF8 is needed if it was asked for and something really is not ASCII.
-pub(super) fn needs_utf8(envelope: &Envelope, header_non_ascii: bool) -> Utf8 {
+pub(super) fn needs_utf8(envelope: &Envelope, facts: &HeaderFacts) -> Utf8 {
     let addresses =
         envelope.from.path.is_ascii() && envelope.recipients.iter().all(|r| r.mailbox.is_ascii());
-    if envelope.from.utf8 == Utf8::Needed && (header_non_ascii || !addresses) {
+    if envelope.from.utf8 == Utf8::Needed && (facts.non_ascii || !addresses) {
         Utf8::Needed
     } else {
         Utf8::NotNeeded
@@ -200,6 +200,8 @@ impl Session {
 
     pub(super) fn outcome(&mut self, reply: Option<Reply>, out: &mut Vec<u8>) -> Next {
         match reply {
+            // A destination's 421 would make the client suspend all mail.
+            Some(reply) if reply.code == 421 => send(&Reply { code: 451, ..reply }, out),
             Some(reply) => send(&reply, out),
             None => say(Say::NoOutcome, out),
         };

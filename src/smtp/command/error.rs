@@ -24,7 +24,7 @@ pub enum CommandError {
     #[error("a host name or address literal is needed")]
     HelloName,
     #[error("bad sender address: {0}")]
-    Sender(#[from] AddressError),
+    Sender(AddressError),
     #[error("bad recipient address: {0}")]
     Recipient(AddressError),
     #[error("parameter {0} is not implemented")]
