@@ -1,5 +1,7 @@
 //! What bounds a client: networks, sizes, counts, time, and what a session may cost.
 
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
+
 mod support;
 
 use std::time::{Duration, Instant};

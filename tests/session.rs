@@ -1,5 +1,7 @@
 //! What a client meets: keywords, sequences, chunks, STARTTLS, listeners, and the one field that is added.
 
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
+
 mod support;
 
 use std::os::unix::fs::PermissionsExt;

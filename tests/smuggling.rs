@@ -3,6 +3,8 @@
 //! What must hold: a message with a bare CR or LF is refused whole, nothing behind a false end of data is ever obeyed,
 //! and the session stays in step.
 
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
+
 mod support;
 
 use std::time::Duration;
