@@ -174,10 +174,10 @@ mod tests {
             (&[0, 300, day + 300], true),
         ] {
             let memory = TlsMemory::new([], None);
-            let last = times
-                .iter()
-                .map(|&t| memory.failed(Some(&mx), ip, at(t)))
-                .next_back();
+            let mut last = None;
+            for &time in times {
+                last = Some(memory.failed(Some(&mx), ip, at(time)));
+            }
             assert_eq!(last == Some(Fallback::Due), due, "{times:?}");
         }
     }
