@@ -30,8 +30,8 @@ test: test-setup
 test-setup:
 	@CARGO="$(CARGO)" PEERS="$(PEERS)" sh tests/setup.sh
 
-demo:
-	$(CARGO) run --locked --release --example demo -- $(if $(ONCE),--once)
+demo: build
+	@$(CARGO) run --quiet --locked --release --example demo -- $(if $(ONCE),--once)
 
 bench:
 	$(CARGO) run --locked --release --example bench -- $(ARGS)
