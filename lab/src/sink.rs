@@ -182,6 +182,7 @@ impl Host {
             state: State::Command,
         };
         loop {
+            conversation.buffer.reserve(16_384);
             let read = stream.read_buf(&mut conversation.buffer).await?;
             if read == 0 {
                 return Ok(Next::Closed);

@@ -1,4 +1,5 @@
 //! The DNS server, asked by hand.
+#![allow(clippy::unwrap_used, reason = "it is test code")]
 
 use std::time::Duration;
 

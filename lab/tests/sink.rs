@@ -1,4 +1,5 @@
 //! The lean host.
+#![allow(clippy::unwrap_used, reason = "it is test code")]
 
 use std::time::Duration;
 

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 /// Everything that would keep the daemon from starting, and what an operator should know besides.
 pub(super) fn check(path: &Path) -> ExitCode {
     super::with_config(path, |config| {
-        for notice in &config.notices {
+        for notice in config.notices.iter().chain(&config.replacements) {
             eprintln!("{notice}");
         }
         match config.check_files(&path.display().to_string()) {

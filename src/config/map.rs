@@ -4,9 +4,10 @@ use super::problems::{Fault, Place, Problem, Source};
 use super::reader::Section;
 use super::rules::{self, Draft, SaysTls};
 use super::setting::Pattern;
-use crate::names::{RuleNextHop, RuleTarget};
+use crate::names::{DomainName, RuleNextHop, RuleTarget};
 use crate::policy::Rules;
 use crate::policy::postfix_map::{self, Entry, Key};
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -50,12 +51,17 @@ fn problem(source: &Source<'_>, file: &str, line: usize, what: String) {
 /// In Postfix an entry is found by the next hop. Where a rule of the file sets one, the entry for it
 /// says what TLS must be there, unless the rule says so itself: that is a contradiction.
 pub(super) fn apply_to_next_hops(source: &Source<'_>, entries: &[Entry], drafts: &mut [Draft]) {
+    let index: HashMap<&Key, usize> = entries
+        .iter()
+        .enumerate()
+        .map(|(i, entry)| (&entry.key, i))
+        .collect();
     let mut used = vec![Used::No; entries.len()];
     for draft in drafts {
         let Some(hop) = &draft.rule.next_hop else {
             continue;
         };
-        let Some(at) = find(entries, hop) else {
+        let Some(at) = find(&index, hop) else {
             continue;
         };
         let entry = &entries[at];
@@ -94,8 +100,8 @@ enum Used {
 
 /// The entry that Postfix would find: brackets and port are compared as written; only a plain
 /// domain falls back to its parents.
-fn find(entries: &[Entry], hop: &RuleNextHop) -> Option<usize> {
-    let at = |wanted: &Key| entries.iter().position(|entry| entry.key == *wanted);
+fn find(index: &HashMap<&Key, usize>, hop: &RuleNextHop) -> Option<usize> {
+    let at = |wanted: &Key| index.get(wanted).copied();
     let RuleNextHop {
         target: RuleTarget::Mx(domain),
         port: None,
@@ -103,11 +109,10 @@ fn find(entries: &[Entry], hop: &RuleNextHop) -> Option<usize> {
     else {
         return at(&Key::NextHop(hop.clone()));
     };
-    if let Some(found) = at(&Key::Exact(domain.clone())) {
-        return Some(found);
-    }
-    std::iter::successors(domain.parent(), |d| d.parent())
-        .find_map(|parent| at(&Key::Below(parent)))
+    at(&Key::Exact(domain.clone())).or_else(|| {
+        std::iter::successors(domain.parent(), DomainName::parent)
+            .find_map(|parent| at(&Key::Below(parent)))
+    })
 }
 
 /// Adds the entries for domains to the rules.
@@ -121,7 +126,7 @@ pub(super) fn add(source: &Source<'_>, entries: Vec<Entry>, rules: &mut Rules) {
         let file = rule.origin.clone();
         let level = rule.require.map_or("", crate::policy::Level::as_str);
         match rules::add(rules, pattern, &Arc::new(rule)) {
-            Ok(()) => source.notice(format!(
+            Ok(()) => source.replacements.borrow_mut().push(format!(
                 "{file}: {key} {level}: replaces what the domain publishes (DANE, MTA-STS)"
             )),
             Err(conflict) => {

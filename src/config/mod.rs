@@ -60,6 +60,8 @@ pub struct Config {
     /// What an operator should know although nothing is wrong; `config check` prints them, `run`
     /// logs them.
     pub notices: Vec<String>,
+    /// Entries of the policy map that replace what a domain publishes; `config check` lists them.
+    pub replacements: Vec<String>,
     shown: String,
 }
 
@@ -134,7 +136,7 @@ impl Config {
         let source = Source::new(origin, text);
         let config = read(&source, text, &hostname::of_this_machine);
         let mut problems = source.problems.into_inner();
-        problems.sort_by(|a, b| (a.file != origin, a.place).cmp(&(b.file != origin, b.place)));
+        problems.sort_by_key(|problem| (problem.file != origin, problem.place));
         match config {
             Some(config) if problems.is_empty() => Ok(config),
             Some(_) | None => Err(ConfigErrors(problems)),

@@ -64,6 +64,9 @@ impl fmt::Display for ConfigErrors {
 
 impl std::error::Error for ConfigErrors {}
 
+/// Problems after which no more are noted: nobody reads on, and finding each one's line takes time.
+pub(super) const MAX_PROBLEMS: usize = 200;
+
 /// What reading one value found wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fault {
@@ -79,6 +82,8 @@ pub(super) struct Source<'t> {
     pub(super) problems: RefCell<Vec<Problem>>,
     /// What an operator should know although nothing is wrong.
     pub(super) notices: RefCell<Vec<String>>,
+    /// Entries of the policy map that replace what a domain publishes.
+    pub(super) replacements: RefCell<Vec<String>>,
     /// Every key that was asked for, and so is known, as `client.networks`.
     pub(super) known: RefCell<BTreeSet<String>>,
     /// The effective configuration, as TOML.
@@ -101,6 +106,7 @@ impl<'t> Source<'t> {
             text,
             problems: RefCell::default(),
             notices: RefCell::default(),
+            replacements: RefCell::default(),
             known: RefCell::default(),
             shown: RefCell::default(),
             blank: Cell::new(Blank::Yes),
@@ -126,7 +132,11 @@ impl<'t> Source<'t> {
         format!("{}:{}", self.origin, self.place(offset).line)
     }
 
+    /// Notes a problem; of very many, only the first are kept.
     pub(super) fn problem(&self, key: String, fault: Fault) {
+        if self.problems.borrow().len() >= MAX_PROBLEMS {
+            return;
+        }
         self.problems.borrow_mut().push(Problem {
             file: self.origin.to_owned(),
             place: Some(self.place(fault.span.start)),

@@ -48,9 +48,9 @@ impl<'a> Section<'a> {
         };
         if let Some(item) = self.item(name) {
             section.span = item.span();
-            match item.get_ref() {
-                DeValue::Table(table) => section.table = Some(table),
-                other => self.wrong_shape(name, item.span(), other, &format!("[{name}]")),
+            section.table = item.get_ref().as_table();
+            if section.table.is_none() {
+                self.wrong_shape(name, item, &format!("[{name}]"));
             }
         }
         self.source.header(&format!("[{name}]"));
@@ -63,23 +63,24 @@ impl<'a> Section<'a> {
         let Some(item) = self.item(name) else {
             return Vec::new();
         };
-        let DeValue::Array(array) = item.get_ref() else {
-            self.wrong_shape(name, item.span(), item.get_ref(), &format!("[[{name}]]"));
+        let Some(array) = item.get_ref().as_array() else {
+            self.wrong_shape(name, item, &format!("[[{name}]]"));
             return Vec::new();
         };
         let mut sections = Vec::new();
         for (i, element) in array.iter().enumerate() {
-            match element.get_ref() {
-                DeValue::Table(table) => sections.push(Self {
-                    source: self.source,
-                    path: format!("{name} {}", i + 1),
-                    kind: name.to_owned(),
-                    table: Some(table),
-                    span: element.span(),
-                    asked: Vec::new(),
-                }),
-                other => self.wrong_shape(name, element.span(), other, &format!("[[{name}]]")),
-            }
+            let Some(table) = element.get_ref().as_table() else {
+                self.wrong_shape(name, element, &format!("[[{name}]]"));
+                continue;
+            };
+            sections.push(Self {
+                source: self.source,
+                path: format!("{name} {}", i + 1),
+                kind: name.to_owned(),
+                table: Some(table),
+                span: element.span(),
+                asked: Vec::new(),
+            });
         }
         sections
     }
@@ -177,7 +178,7 @@ impl<'a> Section<'a> {
         let Some(table) = self.table else { return };
         for (key, _) in table.iter() {
             let name: &str = key.get_ref();
-            if self.asked.iter().any(|asked| *asked == name) {
+            if self.asked.contains(&name) {
                 continue;
             }
             let (what, mend) = unknown(name, &self.asked);
@@ -208,12 +209,13 @@ impl<'a> Section<'a> {
         join(&self.path, key, separator)
     }
 
-    fn wrong_shape(&self, name: &str, span: Range<usize>, value: &DeValue<'_>, form: &str) {
+    fn wrong_shape(&self, name: &str, item: &Spanned<DeValue<'_>>, form: &str) {
+        let found = item.get_ref().type_str();
         self.source.problem(
             self.full(name),
             Fault {
-                span,
-                what: format!("is a section, not {}", value.type_str()),
+                span: item.span(),
+                what: format!("is a section, not {found}"),
                 mend: format!("write {form} on a line of its own, its keys below"),
             },
         );

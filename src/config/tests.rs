@@ -1,3 +1,6 @@
+mod mistakes;
+mod shipped;
+
 use super::*;
 use crate::policy::{MatchName, Published};
 use crate::relay::Custody;
@@ -49,243 +52,6 @@ fn an_empty_file_gives_the_documented_defaults() {
     assert_eq!(config.admin.listen, Some("127.0.0.1:9825".parse().unwrap()));
     assert_eq!(config.default_level, Level::May);
     assert!(config.notices.is_empty());
-}
-
-/// Each case: the text (after the first line, which sets `hostname`), and what is said of it.
-#[test]
-fn problems_say_where_what_and_how_to_mend() {
-    for (text, expected) in [
-        (
-            "[client]\nnetwork = []",
-            "3:1: client.network: there is no key \"network\"; did you mean \"networks\"?",
-        ),
-        (
-            "[clint]",
-            "2:2: clint: there is no key \"clint\"; did you mean \"client\"?",
-        ),
-        (
-            "[client]\nnetworks = [\"10.1.2.3/8\"]",
-            "3:13: client.networks: \"10.1.2.3/8\" has bits set beyond its prefix length; write \
-             \"10.0.0.0/8\", or \"10.1.2.3/32\" for the one address",
-        ),
-        (
-            "[client]\nnetworks = [\"127.0.0.1\"]",
-            "3:13: client.networks: \"127.0.0.1\" has no prefix length; write \"127.0.0.1/32\" for \
-             this one address",
-        ),
-        (
-            "[client]\nnetworks = [\"0.0.0.0/0\"]",
-            "3:12: client.networks: 0.0.0.0/0 makes an open relay; name the networks of your own \
-             mail servers",
-        ),
-        (
-            "[client]\nmax_message_size = \"50MX\"",
-            "3:20: client.max_message_size: \"50MX\" is no size; write octets, or as \"50MiB\"",
-        ),
-        (
-            "[client]\nmax_message_size = \"99999999999GiB\"",
-            "3:20: client.max_message_size: \"99999999999GiB\" is no size; write octets, or as \
-             \"50MiB\"",
-        ),
-        (
-            "[client]\nmax_recipients = -1",
-            "3:18: client.max_recipients: cannot be -1; write a number from 0 to \
-             18446744073709551615",
-        ),
-        (
-            "[client]\nmax_sessions = 0",
-            "3:16: client.max_sessions: is zero; write 1 or more",
-        ),
-        (
-            "[client]\nidle_timeout = 5",
-            "3:16: client.idle_timeout: is an integer; write a time as \"90s\" or \"9m30s\"",
-        ),
-        (
-            "[relay]\ncustody = \"auto\"",
-            "3:11: relay.custody: \"auto\" is not in this version; write \"client\"",
-        ),
-        (
-            "[relay]\ncustody = \"queue\"",
-            "3:11: relay.custody: \"queue\" is not in this version; write \"client\"",
-        ),
-        (
-            "[relay]\ndeadline = \"1m\"",
-            "3:12: relay.deadline: 1m is less than relay.reach_timeout (1m30s); raise deadline, or \
-             lower reach_timeout",
-        ),
-        (
-            "[relay]\ndot_deadline = \"2m\"",
-            "3:16: relay.dot_deadline: 2m is less than relay.deadline (5m); raise dot_deadline, or \
-             lower deadline",
-        ),
-        (
-            "[relay]\nplaintext_fallback = \"delay\"",
-            "3:22: relay.plaintext_fallback: cannot be \"delay\"; did you mean \"delayed\"?",
-        ),
-        (
-            "[tls]\nmin_version = \"1.1\"",
-            "3:15: tls.min_version: cannot be \"1.1\"; did you mean \"1.2\"?",
-        ),
-        (
-            "[tls]\nclient_cert = { cert = \"/c.pem\", kye = \"/k.pem\" }",
-            "3:15: tls.client_cert: has no key; write { cert = \"/PATH\", key = \"/PATH\" }\n\
-             test.toml:3:34: tls.client_cert: there is no key \"kye\"; did you mean \"key\"?",
-        ),
-        (
-            "[[listen]]\naddress = \"127.0.0.1:25\"\n[[listen]]\naddress = \"0.0.0.0:25\"",
-            "5:11: listen 2: address: 127.0.0.1:25 is listened on already; give each [[listen]] an \
-             address of its own",
-        ),
-        (
-            "[[listen]]\nprotocol = \"lmtp\"",
-            "2:1: listen 1: address: is missing; write address = \"127.0.0.1:2525\"",
-        ),
-        (
-            "[[listen]]\naddress = \"127.0.0.1:25\"\nmode = \"0660\"",
-            "4:8: listen 1: mode: is for unix sockets only; remove it",
-        ),
-        (
-            "[[listen]]\naddress = \"unix:relative.sock\"",
-            "3:11: listen 1: address: \"relative.sock\" is no absolute path; write the path from / \
-             on",
-        ),
-        (
-            "listen = []",
-            "2:10: listen: has no listener; write a [[listen]], or leave it out",
-        ),
-        (
-            "client = 3",
-            "2:10: client: is a section, not integer; write [client] on a line of its own, its \
-             keys below",
-        ),
-        (
-            "[admin]\nlisten = \"127.0.0.1:2525\"",
-            "3:10: admin.listen: 127.0.0.1:2525 is the address of a [[listen]]; give it a port of \
-             its own",
-        ),
-        (
-            "[policy]\ndefault = \"dane\"",
-            "3:11: policy.default: cannot be \"dane\"; write \"may\", \"encrypt\" or \"verify\"; the \
-             others need a [[rule]]",
-        ),
-        (
-            "[policy]\npreload = [\"/etc/list.json\"]",
-            "3:11: policy.preload: is not in this version; remove it",
-        ),
-        (
-            "[policy]\ntls_policy_map = \"hash:/etc/postfix/tls_policy\"",
-            "3:18: policy.tls_policy_map: \"hash:/etc/postfix/tls_policy\" is no absolute path; \
-             write the path from / on",
-        ),
-        (
-            "[tlsrpt]\nenabled = true",
-            "3:11: tlsrpt.enabled: is not in this version; write false",
-        ),
-        (
-            "[[socketmap]]\nlisten = \"unix:/run/map.sock\"",
-            "3:10: socketmap 1: listen: is not in this version; remove the section",
-        ),
-        (
-            "[store]\nurl = \"postgres://db/sealpost\"",
-            "3:7: store.url: a shared database is not in this version; remove it",
-        ),
-        (
-            "[outbound]\nport = 0",
-            "3:8: outbound.port: is no port; write 1 to 65535",
-        ),
-        (
-            "[log]\nlevel = \"verbose\"",
-            "3:9: log.level: cannot be \"verbose\"; write \"error\", \"warn\", \"info\", \"debug\" or \
-             \"trace\"",
-        ),
-    ] {
-        let errors = parse(text).expect_err(text);
-        assert_eq!(
-            errors.to_string(),
-            format!("test.toml:{expected}"),
-            "{text}"
-        );
-    }
-}
-
-#[test]
-fn rules_that_contradict_themselves_are_refused() {
-    for (rule, expected) in [
-        (
-            "require = \"dane\"",
-            "require: \"dane\" is not in this version",
-        ),
-        (
-            "require = \"dane-only\"",
-            "require: \"dane-only\" is not in this version",
-        ),
-        (
-            "match = [\"mx.example.com\"]",
-            "match: does not go with level \"may\"",
-        ),
-        ("require = \"verify\"\nmatch = []", "match: is empty"),
-        (
-            "require = \"verify\"\nmatch = [\"*.x.example\"]",
-            "match: \"*.x.example\" cannot be matched",
-        ),
-        (
-            "require = \"fingerprint\"",
-            "fingerprints: level \"fingerprint\" needs at least one",
-        ),
-        (
-            "require = \"fingerprint\"\nfingerprints = []",
-            "fingerprints: level \"fingerprint\" needs",
-        ),
-        (
-            "require = \"fingerprint\"\nfingerprints = [\"cert-sha256:00\"]",
-            "fingerprints: \"cert-sha256:00\" has no SHA-256 digest",
-        ),
-        (
-            "require = \"verify\"\nfingerprints = [\"spki-sha256:00\"]",
-            "fingerprints: does not go with level \"verify\"",
-        ),
-        (
-            "require = \"may\"\nmin_version = \"1.3\"",
-            "min_version: binds only where TLS is mandatory",
-        ),
-        (
-            "require = \"none\"\npublished = \"honor\"",
-            "published: cannot be \"honor\"",
-        ),
-        (
-            "require = \"none\"\nnext_hop = \"[a.example]:465\"",
-            "next_hop: port 465 is TLS",
-        ),
-        (
-            "require = \"verify\"\nnext_hop = \"[192.0.2.1]\"",
-            "next_hop: an address has no name",
-        ),
-        (
-            "require = \"verify\"\nclient_cert = true",
-            "client_cert: there is no client certificate",
-        ),
-        (
-            "require = \"encrypted\"",
-            "require: cannot be \"encrypted\"; did you mean \"encrypt\"?",
-        ),
-        ("name = \"a b\"", "name: is no name for a metric"),
-        (
-            "next_hop = \"[mx.example.com\"",
-            "next_hop: \"[mx.example.com\": the opening bracket",
-        ),
-    ] {
-        let errors =
-            parse(&format!("[[rule]]\ndomains = [\"a.example\"]\n{rule}")).expect_err(rule);
-        let first = &errors.0[0];
-        assert!(
-            first.to_string().contains(&format!("rule 1: {expected}")),
-            "{rule}: {errors}"
-        );
-        assert!(
-            first.place.is_some_and(|place| place.line != 3),
-            "{rule}: {errors}"
-        );
-    }
 }
 
 #[test]
@@ -451,7 +217,7 @@ fn a_postfix_map_becomes_rules_that_replace_what_is_published() {
     assert_eq!(rule.origin, format!("{path}:2"));
     assert!(config.rules.find(&name("x.b.example")).is_some());
     assert_eq!(
-        config.notices,
+        config.replacements,
         [
             format!(
                 "{path}:2: a.example encrypt: replaces what the domain publishes (DANE, MTA-STS)"
@@ -521,6 +287,34 @@ fn what_is_shown_reads_as_the_same_configuration() {
 }
 
 #[test]
+fn a_plain_next_hop_falls_back_to_its_parents_as_in_postfix() {
+    let map = "relay.example encrypt\n.provider.example verify\n";
+    for (hop, expected) in [
+        ("relay.example", Some(Level::Encrypt)),
+        ("out.provider.example", Some(Level::Verify)),
+        ("provider.example", None),
+        ("relay.example:26", None), // with a port only the same port is found
+        ("[relay.example]", None),
+    ] {
+        let rule = format!("[[rule]]\ndomains = [\"a.example\"]\nnext_hop = \"{hop}\"");
+        let config = with_map(map, &rule).1.unwrap();
+        assert_eq!(
+            config.rules.find(&name("a.example")).unwrap().require,
+            expected,
+            "{hop}"
+        );
+    }
+}
+
+#[test]
+fn of_very_many_problems_the_first_are_reported() {
+    let text: String = (0..5000).map(|i| format!("unknown_{i} = 1\n")).collect();
+    assert_eq!(parse(&text).unwrap_err().0.len(), problems::MAX_PROBLEMS);
+    let broken = "a = = 1\n".repeat(5000);
+    assert!(parse(&broken).unwrap_err().0.len() <= problems::MAX_PROBLEMS);
+}
+
+#[test]
 fn a_file_that_cannot_be_read_says_so() {
     let errors = Config::load(Path::new("/nonexistent/sealpost.toml")).unwrap_err();
     assert!(
@@ -528,87 +322,6 @@ fn a_file_that_cannot_be_read_says_so() {
             .to_string()
             .starts_with("/nonexistent/sealpost.toml: cannot be opened: ")
     );
-}
-
-/// The shipped file with its optional settings (`#key = value`) switched on has every known key.
-#[test]
-fn the_shipped_file_has_every_key() {
-    let shipped = include_str!("../../config/sealpost.toml");
-    let everything: String = shipped
-        .lines()
-        .map(|line| {
-            let optional = line.strip_prefix('#');
-            let optional =
-                optional.filter(|rest| rest.starts_with(|c: char| c.is_alphabetic() || c == '['));
-            format!("{}\n", optional.unwrap_or(line))
-        })
-        .collect();
-    let source = Source::new(ORIGIN, &everything);
-    read(&source, &everything, &|| Err("not needed".to_owned()));
-    let problems = source.problems.take();
-    let unexpected: Vec<_> = problems
-        .iter()
-        .filter(|p| !p.what.contains("not in this version") && !p.what.contains("cannot be opened"))
-        .map(ToString::to_string)
-        .collect();
-    assert_eq!(unexpected, Vec::<String>::new());
-    let document = DeTable::parse(&everything).unwrap();
-    let mut missing = Vec::new();
-    for known in source.known.borrow().iter() {
-        let mut keys = known.split('.');
-        let first = keys.next().unwrap();
-        let Some(item) = document.get_ref().get(first) else {
-            missing.push(known.clone());
-            continue;
-        };
-        let Some(key) = keys.next() else { continue };
-        let has = match item.get_ref() {
-            toml::de::DeValue::Array(array) => array
-                .iter()
-                .any(|t| t.get_ref().as_table().is_some_and(|t| t.contains_key(key))),
-            value => value.as_table().is_some_and(|t| t.contains_key(key)),
-        };
-        if !has {
-            missing.push(known.clone());
-        }
-    }
-    assert_eq!(
-        missing,
-        Vec::<String>::new(),
-        "keys that the shipped file does not have"
-    );
-    assert!(source.known.borrow().len() > 80, "{:?}", source.known);
-}
-
-/// The shipped file sets nothing but defaults, save its two listeners.
-#[test]
-fn the_shipped_file_says_what_the_defaults_are() {
-    let shipped = include_str!("../../config/sealpost.toml");
-    let shipped = parse(shipped).unwrap_or_else(|e| panic!("{e}"));
-    let [smtp, lmtp] = shipped.listeners.as_slice() else {
-        panic!("{:?}", shipped.listeners)
-    };
-    assert_eq!(
-        (smtp.protocol, lmtp.protocol),
-        (Protocol::Smtp, Protocol::Lmtp)
-    );
-    assert_eq!(
-        lmtp.address,
-        ListenAddress::Tcp("127.0.0.1:2424".parse().unwrap())
-    );
-    let default = parse("").unwrap();
-    assert_eq!(*smtp, default.listeners[0]);
-    let of = |config: &Config| Config {
-        listeners: Vec::new(),
-        shown: String::new(),
-        ..config.clone()
-    };
-    assert_eq!(of(&shipped), of(&default));
-    let after_listeners = |config: &Config| {
-        let at = config.shown.find("[client]").unwrap();
-        config.shown[at..].to_owned()
-    };
-    assert_eq!(after_listeners(&shipped), after_listeners(&default));
 }
 
 proptest! {

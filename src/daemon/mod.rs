@@ -25,13 +25,16 @@ pub mod limits;
 pub mod listeners;
 pub mod logging;
 pub mod notify;
+mod program;
 mod run;
 pub mod shutdown;
 pub mod signals;
 pub mod tasks;
+mod tls_failures;
 
 pub use listeners::Listen;
 pub use logging::Format;
-pub use run::{Common, Context, Program, RestartKey, StartError, run};
+pub use program::{Plan, Sealpost, run};
+pub use run::{Common, Context, Program, RestartKey, StartError};
 pub use shutdown::{Patience, Shutdown};
 pub use tasks::Tasks;

@@ -42,9 +42,15 @@ impl Plan {
     fn read(path: &Path) -> Result<Self, String> {
         let config = Config::load(path).map_err(|errors| errors.to_string())?;
         let origin = path.display().to_string();
-        config.check_files(&origin).map_err(|errors| errors.to_string())?;
+        config
+            .check_files(&origin)
+            .map_err(|errors| errors.to_string())?;
         let tls = TlsClient::new(&config.tls).map_err(|error| format!("{origin}: tls: {error}"))?;
-        Ok(Self { common: common(&config), config, tls })
+        Ok(Self {
+            common: common(&config),
+            config,
+            tls,
+        })
     }
 
     fn snapshot(&self) -> Snapshot {
@@ -67,13 +73,21 @@ impl Plan {
 
 fn common(config: &Config) -> Common<ListenSettings> {
     let key = |key, value: String| RestartKey { key, value };
-    let names = config.rules.iter().filter_map(|(_, rule)| rule.name.clone());
+    let names = config
+        .rules
+        .iter()
+        .filter_map(|(_, rule)| rule.name.clone());
     Common {
         listeners: config.listeners.clone(),
         max_sessions: config.server.max_sessions,
         max_connections: config.delivery.max_connections,
         admin: config.admin.listen,
-        level: config.log.level.as_str().parse().unwrap_or(LevelFilter::INFO),
+        level: config
+            .log
+            .level
+            .as_str()
+            .parse()
+            .unwrap_or(LevelFilter::INFO),
         format: match config.log.format {
             LogFormat::Auto => Format::Auto,
             LogFormat::Text => Format::Text,
@@ -144,7 +158,16 @@ impl Program for Sealpost {
         let spool = SpoolMemory::new(SpoolLimits::default());
         let submit = Arc::new(relay.clone());
         let server = ServerContext::new(watched, submit, context.ledger.clone(), spool);
-        Ok(Self { relay, server, settings, store, dns, close_pool, context, background })
+        Ok(Self {
+            relay,
+            server,
+            settings,
+            store,
+            dns,
+            close_pool,
+            context,
+            background,
+        })
     }
 
     fn adopt(&self, plan: Plan) {
@@ -185,7 +208,9 @@ async fn remember(
     context: &Context,
     background: &super::Tasks,
 ) -> TlsMemory {
-    let Some(store) = store else { return TlsMemory::new([], None) };
+    let Some(store) = store else {
+        return TlsMemory::new([], None);
+    };
     let known = tls_failures::load(store, clock::now()).await;
     tls_failures::note(&context.health, known.as_ref().err());
     let (journal, writer) = tls_failures::journal(store.clone(), context.health.clone());
@@ -226,9 +251,11 @@ impl Listen for Sealpost {
             Some(open) => open.again(settings),
             None => bind(settings),
         };
-        bound.map(Arc::new).map_err(|error| match error {
-            BindError::Io { source, .. } => source,
-            other => io::Error::other(other.to_string()),
+        bound.map(Arc::new).map_err(|error| {
+            if let BindError::Io { source, .. } = error {
+                return source;
+            }
+            io::Error::other(error.to_string())
         })
     }
 

@@ -106,7 +106,7 @@ impl StartError {
 
 /// Runs until a signal ends it. `plan` reads the configuration, at start and at each reload; its
 /// error says file, line, column and what is wrong.
-pub fn run<P: Program>(plan: impl Fn() -> Result<P::Plan, String>) -> ExitCode {
+pub(super) fn run<P: Program>(plan: impl Fn() -> Result<P::Plan, String>) -> ExitCode {
     match try_run::<P>(&plan) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {

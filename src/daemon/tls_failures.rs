@@ -32,7 +32,14 @@ pub(super) struct Writer {
 
 pub(super) fn journal(store: Store, health: Health) -> (Journal, Writer) {
     let (sender, receiver) = mpsc::channel(QUEUE);
-    (Journal { changes: sender }, Writer { changes: receiver, store, health })
+    (
+        Journal { changes: sender },
+        Writer {
+            changes: receiver,
+            store,
+            health,
+        },
+    )
 }
 
 impl TlsFailureStore for Journal {
@@ -41,7 +48,10 @@ impl TlsFailureStore for Journal {
     }
 
     fn forget(&self, mx: &str, address: IpAddr) {
-        let _ = self.changes.try_send(Change::Forget { mx: mx.to_owned(), address });
+        let _ = self.changes.try_send(Change::Forget {
+            mx: mx.to_owned(),
+            address,
+        });
     }
 }
 
@@ -50,12 +60,8 @@ impl Writer {
     pub(super) async fn run(mut self) {
         while let Some(change) = self.changes.recv().await {
             let written = match change {
-                Change::Remember(record) => {
-                    self.store.remember_tls_failure(to_store(record)).await
-                }
-                Change::Forget { mx, address } => {
-                    self.store.forget_tls_failure(&mx, address).await
-                }
+                Change::Remember(record) => self.store.remember_tls_failure(to_store(record)).await,
+                Change::Forget { mx, address } => self.store.forget_tls_failure(&mx, address).await,
             };
             note(&self.health, written.as_ref().err());
         }
@@ -71,15 +77,22 @@ pub(super) fn note(health: &Health, problem: Option<&StoreError>) {
 }
 
 /// All that is remembered, after what is too old has been forgotten.
-pub(super) async fn load(store: &Store, now: SystemTime) -> Result<Vec<TlsFailureRecord>, StoreError> {
+pub(super) async fn load(
+    store: &Store,
+    now: SystemTime,
+) -> Result<Vec<TlsFailureRecord>, StoreError> {
     const MEMORY: Duration = Duration::from_secs(24 * 60 * 60);
-    store.prune(seconds(now.checked_sub(MEMORY).unwrap_or(UNIX_EPOCH))).await?;
+    store
+        .prune(seconds(now.checked_sub(MEMORY).unwrap_or(UNIX_EPOCH)))
+        .await?;
     let known = store.tls_failures().await?;
     Ok(known.into_iter().map(from_store).collect())
 }
 
 fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+    time.duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
 }
 
 fn to_store(record: TlsFailureRecord) -> RememberedFailure {

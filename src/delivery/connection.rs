@@ -85,7 +85,9 @@ pub(super) async fn establish(
 ) -> Result<ClearToSend, Failure> {
     if plan.implicit_tls == ImplicitTls::Yes {
         let mut secured = secure(stream, plan, until).await?;
-        greeting(&mut secured.wire, plan, until).await.map_err(|e| secured.explain(e))?;
+        greeting(&mut secured.wire, plan, until)
+            .await
+            .map_err(|e| secured.explain(e))?;
         return secured.hello(plan, until).await;
     }
     let mut wire = Wire::new(Stream::Plain(stream));
@@ -122,14 +124,23 @@ impl Greeted {
         }
         let required = plan.policy.enforce.encryption == Encryption::Mandatory;
         if reply.severity() != Severity::Permanent || required {
-            return Err(Failure::Refused { stage: Stage::Ehlo, reply });
+            return Err(Failure::Refused {
+                stage: Stage::Ehlo,
+                reply,
+            });
         }
         let reply = say(&mut wire, "HELO", plan, Stage::Ehlo, until).await?;
         if !reply.is_positive() {
-            return Err(Failure::Refused { stage: Stage::Ehlo, reply });
+            return Err(Failure::Refused {
+                stage: Stage::Ehlo,
+                reply,
+            });
         }
         check_name(&reply, plan)?;
-        Ok(Self { wire, offered: Extensions::default() })
+        Ok(Self {
+            wire,
+            offered: Extensions::default(),
+        })
     }
 
     fn stay_plaintext(
@@ -138,26 +149,28 @@ impl Greeted {
         cause: PlaintextCause,
     ) -> Result<ClearToSend, Failure> {
         match permit {
-            Some(permit) => {
-                Ok(ClearToSend::in_the_clear(self.wire, self.offered, cause, &permit))
-            }
+            Some(permit) => Ok(ClearToSend::in_the_clear(
+                self.wire,
+                self.offered,
+                cause,
+                &permit,
+            )),
             None => Err(Failure::Tls(TlsFailure::StarttlsNotOffered)),
         }
     }
 
-    async fn starttls(
-        mut self,
-        plan: &Plan<'_>,
-        until: Instant,
-    ) -> Result<ClearToSend, Failure> {
+    async fn starttls(mut self, plan: &Plan<'_>, until: Instant) -> Result<ClearToSend, Failure> {
         // Never sent blindly: a 502 to it would look like a permanent refusal.
         if !self.offered.has(Extension::StartTls) {
             let failure = TlsFailure::StarttlsNotOffered;
-            plan.observer.tls_failure(&failure, plan.policy.source, Enforced::Yes);
+            plan.observer
+                .tls_failure(&failure, plan.policy.source, Enforced::Yes);
             return Err(Failure::Tls(failure));
         }
         let wait = until.min(Instant::now() + COMMAND_TIMEOUT);
-        self.wire.send(b"STARTTLS\r\n", Stage::Starttls, wait).await?;
+        self.wire
+            .send(b"STARTTLS\r\n", Stage::Starttls, wait)
+            .await?;
         let reply = self.wire.reply(Stage::Starttls, wait).await?;
         if !reply.is_positive() {
             return self.starttls_refused(reply, plan);
@@ -173,14 +186,22 @@ impl Greeted {
     /// A refusal is as good as no offer: who could forge the one could strip the other.
     fn starttls_refused(self, reply: Reply, plan: &Plan<'_>) -> Result<ClearToSend, Failure> {
         if reply.code == 421 {
-            return Err(Failure::Refused { stage: Stage::Starttls, reply });
+            return Err(Failure::Refused {
+                stage: Stage::Starttls,
+                reply,
+            });
         }
         let failure = TlsFailure::StarttlsRefused(reply.to_string());
         observe_failure(&failure, plan);
         match plan.policy.plaintext_permit() {
             Some(permit) => {
                 let cause = PlaintextCause::NoStarttls;
-                Ok(ClearToSend::in_the_clear(self.wire, self.offered, cause, &permit))
+                Ok(ClearToSend::in_the_clear(
+                    self.wire,
+                    self.offered,
+                    cause,
+                    &permit,
+                ))
             }
             None => Err(Failure::Tls(failure)),
         }
@@ -193,11 +214,18 @@ impl Secured {
         let said = say(&mut self.wire, "EHLO", plan, Stage::EhloAfterTls, until).await;
         let reply = said.map_err(|e| self.explain(e))?;
         if !reply.is_positive() {
-            return Err(Failure::Refused { stage: Stage::EhloAfterTls, reply });
+            return Err(Failure::Refused {
+                stage: Stage::EhloAfterTls,
+                reply,
+            });
         }
         check_name(&reply, plan)?;
         let offered = Extensions::from_ehlo(&reply);
-        Ok(ClearToSend { wire: self.wire, offered, channel: Channel::Tls(self.seen) })
+        Ok(ClearToSend {
+            wire: self.wire,
+            offered,
+            channel: Channel::Tls(self.seen),
+        })
     }
 
     /// An alert that comes with the first read belongs to the handshake.
@@ -217,7 +245,11 @@ impl ClearToSend {
         cause: PlaintextCause,
         _permit: &PlaintextPermit,
     ) -> Self {
-        Self { wire, offered, channel: Channel::Plaintext(cause) }
+        Self {
+            wire,
+            offered,
+            channel: Channel::Plaintext(cause),
+        }
     }
 
     /// Whether the connection, kept for a while, is as it was left.
@@ -235,10 +267,14 @@ async fn greeting(wire: &mut Wire, plan: &Plan<'_>, until: Instant) -> Result<()
     let reply = wire.reply(Stage::Greeting, wait).await?;
     match reply.severity() {
         Severity::Positive => check_name(&reply, plan),
-        Severity::Intermediate => Err(Failure::Unexpected { stage: Stage::Greeting, reply }),
-        Severity::Transient | Severity::Permanent => {
-            Err(Failure::Refused { stage: Stage::Greeting, reply })
-        }
+        Severity::Intermediate => Err(Failure::Unexpected {
+            stage: Stage::Greeting,
+            reply,
+        }),
+        Severity::Transient | Severity::Permanent => Err(Failure::Refused {
+            stage: Stage::Greeting,
+            reply,
+        }),
     }
 }
 
@@ -247,11 +283,12 @@ fn check_name(reply: &Reply, plan: &Plan<'_>) -> Result<(), Failure> {
     if plan.loops == LoopCheck::Skip {
         return Ok(());
     }
-    let first = reply.lines.first().and_then(|line| line.split_ascii_whitespace().next());
+    let first = reply
+        .lines
+        .first()
+        .and_then(|line| line.split_ascii_whitespace().next());
     match first {
-        Some(name) if name.eq_ignore_ascii_case(plan.hostname.as_str()) => {
-            Err(Failure::LoopsBack)
-        }
+        Some(name) if name.eq_ignore_ascii_case(plan.hostname.as_str()) => Err(Failure::LoopsBack),
         _ => Ok(()),
     }
 }
@@ -283,24 +320,26 @@ async fn secure(stream: TcpStream, plan: &Plan<'_>, until: Instant) -> Result<Se
     };
     let limit = until.min(started + HANDSHAKE_TIMEOUT);
     let shaken = timeout_at(limit, plan.tls.connect(stream, &handshake)).await;
-    let (stream, session) =
-        shaken.unwrap_or(Err(TlsFailure::HandshakeTimeout)).map_err(|failure| {
+    let (stream, session) = shaken
+        .unwrap_or(Err(TlsFailure::HandshakeTimeout))
+        .map_err(|failure| {
             observe_failure(&failure, plan);
             Failure::Tls(failure)
         })?;
     let seen = judge(&session, plan, started.elapsed())?;
     let wire = Wire::new(Stream::Tls(Box::new(stream)));
-    Ok(Secured { wire, seen: Arc::new(seen) })
+    Ok(Secured {
+        wire,
+        seen: Arc::new(seen),
+    })
 }
 
-fn judge(
-    session: &TlsSession,
-    plan: &Plan<'_>,
-    elapsed: Duration,
-) -> Result<TlsSeen, Failure> {
+fn judge(session: &TlsSession, plan: &Plan<'_>, elapsed: Duration) -> Result<TlsSeen, Failure> {
     let now = clock::now();
     let verdict = plan.tls.judge(&plan.policy.enforce, session, now);
-    let problem = plan.tls.full_check(session, plan.host.map(|host| &host.0), now);
+    let problem = plan
+        .tls
+        .full_check(session, plan.host.map(|host| &host.0), now);
     let seen = TlsSeen {
         version: session.version,
         cipher: session.cipher,
@@ -312,13 +351,15 @@ fn judge(
     };
     plan.observer.handshake(&seen, elapsed);
     if let Err(failure) = verdict {
-        plan.observer.tls_failure(&failure, plan.policy.source, Enforced::Yes);
+        plan.observer
+            .tls_failure(&failure, plan.policy.source, Enforced::Yes);
         return Err(Failure::Tls(failure));
     }
     if let Some(audit) = &plan.policy.audit
         && let Err(failure) = plan.tls.judge(audit, session, now)
     {
-        plan.observer.tls_failure(&failure, plan.policy.source, Enforced::No);
+        plan.observer
+            .tls_failure(&failure, plan.policy.source, Enforced::No);
     }
     Ok(seen)
 }
@@ -328,5 +369,6 @@ fn observe_failure(failure: &TlsFailure, plan: &Plan<'_>) {
         Encryption::Mandatory => Enforced::Yes,
         Encryption::Opportunistic | Encryption::Never => Enforced::No,
     };
-    plan.observer.tls_failure(failure, plan.policy.source, enforced);
+    plan.observer
+        .tls_failure(failure, plan.policy.source, enforced);
 }

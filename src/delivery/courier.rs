@@ -4,9 +4,7 @@ use super::connection::{LoopCheck, Mode};
 use super::failure::{Failure, Stage};
 use super::health::Health;
 use super::observer::Observer;
-use super::outcome::{
-    Channel, DeliveryResult, PossibleDuplicate, Scope, Settled, Via,
-};
+use super::outcome::{Channel, DeliveryResult, PossibleDuplicate, Scope, Settled, Via};
 use super::pool::{Limits, Pool, Ready};
 use super::reach::{Freshness, Reacher, Reuse, Target, Unreached};
 use super::replies;
@@ -125,7 +123,15 @@ impl Courier {
         };
         let pool = Pool::new(limits, Arc::clone(&observer));
         let health = Health::default();
-        Self { reacher: Reacher { pool, health, tls_memory: memory, observer }, tasks }
+        Self {
+            reacher: Reacher {
+                pool,
+                health,
+                tls_memory: memory,
+                observer,
+            },
+            tasks,
+        }
     }
 
     /// Closes connections that have been idle for too long, until `stop`; then all of them.
@@ -158,8 +164,11 @@ impl Courier {
         deadlines: Deadlines,
         no_return: &PointOfNoReturn,
     ) -> Attempt {
-        let addresses: Vec<_> =
-            stop.addresses.iter().map(|&ip| SocketAddr::new(ip, stop.port)).collect();
+        let addresses: Vec<_> = stop
+            .addresses
+            .iter()
+            .map(|&ip| SocketAddr::new(ip, stop.port))
+            .collect();
         let mut visit = Visit::new(stop, deadlines, no_return);
         self.visit(&mut visit, &addresses).await;
         // A refusal on policy grounds is often about our source address: the other family has one more.
@@ -311,7 +320,10 @@ impl Courier {
         }
         let failure = match (unreached.failure, not_before) {
             (Failure::Tls(failure), Some(time)) if visit.fallback.is_empty() => {
-                Failure::TlsDelayed { failure, plaintext_from: timestamp(time) }
+                Failure::TlsDelayed {
+                    failure,
+                    plaintext_from: timestamp(time),
+                }
             }
             (failure, _) => failure,
         };
@@ -398,7 +410,11 @@ impl<'a> Visit<'a> {
     }
 
     fn chunk(&self) -> Vec<usize> {
-        self.pending.iter().copied().take(RECIPIENTS_PER_TRANSACTION).collect()
+        self.pending
+            .iter()
+            .copied()
+            .take(RECIPIENTS_PER_TRANSACTION)
+            .collect()
     }
 
     fn label(&self, ip: IpAddr) -> String {
@@ -510,7 +526,11 @@ impl<'a> Visit<'a> {
             Settled::failed(reply, None, None, Scope::Host)
         };
         Attempt {
-            settled: self.settled.into_iter().map(|s| s.unwrap_or_else(nobody)).collect(),
+            settled: self
+                .settled
+                .into_iter()
+                .map(|s| s.unwrap_or_else(nobody))
+                .collect(),
             tried: self.tried,
             reached: self.reached,
             fallback: self.fallback,
@@ -519,7 +539,13 @@ impl<'a> Visit<'a> {
 }
 
 fn is_recipient_refusal(fate: &Fate) -> bool {
-    matches!(fate, Fate::Failed(Failure::Refused { stage: Stage::Rcpt | Stage::Mail, .. }))
+    matches!(
+        fate,
+        Fate::Failed(Failure::Refused {
+            stage: Stage::Rcpt | Stage::Mail,
+            ..
+        })
+    )
 }
 
 fn is_too_many(fate: &Fate) -> bool {
@@ -527,7 +553,9 @@ fn is_too_many(fate: &Fate) -> bool {
 }
 
 fn refusal(fate: &Fate) -> Option<(Stage, &Reply)> {
-    let Fate::Failed(Failure::Refused { stage, reply }) = fate else { return None };
+    let Fate::Failed(Failure::Refused { stage, reply }) = fate else {
+        return None;
+    };
     Some((*stage, reply))
 }
 

@@ -61,7 +61,10 @@ pub(super) enum Failure {
     Tls(TlsFailure),
     /// The TLS channel failed and plaintext is not allowed yet (`plaintext_fallback`).
     #[error("{failure}")]
-    TlsDelayed { failure: TlsFailure, plaintext_from: String },
+    TlsDelayed {
+        failure: TlsFailure,
+        plaintext_from: String,
+    },
     #[error("mail loops back to this host")]
     LoopsBack,
     #[error("SMTPUTF8 is needed and not offered")]
@@ -115,8 +118,12 @@ impl Failure {
     /// Whether the host can be reached over its other address family with better hope: a refusal on
     /// policy grounds, which is often about the source address.
     pub(super) fn is_policy_refusal(&self) -> bool {
-        let Self::Refused { reply, .. } = self else { return false };
+        let Self::Refused { reply, .. } = self else {
+            return false;
+        };
         (500..=599).contains(&reply.code)
-            && reply.enhanced.is_some_and(|e| e.class == 5 && e.subject == 7)
+            && reply
+                .enhanced
+                .is_some_and(|e| e.class == 5 && e.subject == 7)
     }
 }

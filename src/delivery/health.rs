@@ -76,12 +76,17 @@ impl Health {
 
     pub(super) fn standing(&self, subject: &Subject, now: Instant) -> Standing {
         let mut memory = self.lock();
-        let Some(down) = memory.get_mut(subject) else { return Standing::Good };
+        let Some(down) = memory.get_mut(subject) else {
+            return Standing::Good;
+        };
         if now < down.until || down.probing == Probing::Somebody {
             return Standing::Down(down.failure.clone());
         }
         down.probing = Probing::Somebody;
-        Standing::Probe(Probe { subject: subject.clone(), health: self.clone() })
+        Standing::Probe(Probe {
+            subject: subject.clone(),
+            health: self.clone(),
+        })
     }
 
     pub(super) fn failed(&self, subject: Subject, failure: Failure, now: Instant) {
@@ -106,7 +111,12 @@ impl Health {
             None => {
                 let until = now + FIRST_PAUSE;
                 let probing = Probing::Nobody;
-                let down = Down { failure, pause: FIRST_PAUSE, until, probing };
+                let down = Down {
+                    failure,
+                    pause: FIRST_PAUSE,
+                    until,
+                    probing,
+                };
                 memory.insert(subject, down);
             }
         }
@@ -125,7 +135,10 @@ mod tests {
     use super::*;
 
     fn subject() -> Subject {
-        Subject { address: "192.0.2.1:25".parse().unwrap(), tls: None }
+        Subject {
+            address: "192.0.2.1:25".parse().unwrap(),
+            tls: None,
+        }
     }
 
     fn failure() -> Failure {
@@ -139,9 +152,15 @@ mod tests {
         for expected in [30, 60, 120, 240, 240] {
             health.failed(subject(), failure(), now);
             let just_before = now + Duration::from_secs(expected - 1);
-            assert!(matches!(health.standing(&subject(), just_before), Standing::Down(_)));
+            assert!(matches!(
+                health.standing(&subject(), just_before),
+                Standing::Down(_)
+            ));
             now += Duration::from_secs(expected);
-            assert!(matches!(health.standing(&subject(), now), Standing::Probe(_)), "{expected}");
+            assert!(
+                matches!(health.standing(&subject(), now), Standing::Probe(_)),
+                "{expected}"
+            );
         }
     }
 
@@ -153,9 +172,15 @@ mod tests {
         let later = now + FIRST_PAUSE;
         let probe = health.standing(&subject(), later);
         assert!(matches!(probe, Standing::Probe(_)));
-        assert!(matches!(health.standing(&subject(), later), Standing::Down(_)));
+        assert!(matches!(
+            health.standing(&subject(), later),
+            Standing::Down(_)
+        ));
         drop(probe);
-        assert!(matches!(health.standing(&subject(), later), Standing::Probe(_)));
+        assert!(matches!(
+            health.standing(&subject(), later),
+            Standing::Probe(_)
+        ));
         health.recovered(&subject());
         assert!(matches!(health.standing(&subject(), later), Standing::Good));
     }
@@ -167,7 +192,10 @@ mod tests {
         for _ in 0..20 {
             health.failed(subject(), failure(), now);
         }
-        assert!(matches!(health.standing(&subject(), now + FIRST_PAUSE), Standing::Probe(_)));
+        assert!(matches!(
+            health.standing(&subject(), now + FIRST_PAUSE),
+            Standing::Probe(_)
+        ));
     }
 
     #[test]

@@ -48,9 +48,19 @@ impl Settled {
         blocked: Option<PolicyBlock>,
         scope: Scope,
     ) -> Self {
-        let result =
-            if reply.code >= 500 { DeliveryResult::Rejected } else { DeliveryResult::Deferred };
-        Self { result, reply, via, possible_duplicate: PossibleDuplicate::No, blocked, scope }
+        let result = if reply.code >= 500 {
+            DeliveryResult::Rejected
+        } else {
+            DeliveryResult::Deferred
+        };
+        Self {
+            result,
+            reply,
+            via,
+            possible_duplicate: PossibleDuplicate::No,
+            blocked,
+            scope,
+        }
     }
 }
 

@@ -131,7 +131,8 @@ impl Shared {
 
     fn tell(&self) {
         let state = self.lock();
-        self.observer.connections(state.open.saturating_sub(state.idle), state.idle);
+        self.observer
+            .connections(state.open.saturating_sub(state.idle), state.idle);
     }
 }
 
@@ -144,7 +145,12 @@ impl Pool {
             limits,
             starved: VecDeque::new(),
         };
-        Self { shared: Arc::new(Shared { state: Mutex::new(state), observer }) }
+        Self {
+            shared: Arc::new(Shared {
+                state: Mutex::new(state),
+                observer,
+            }),
+        }
     }
 
     /// An idle connection of this key that is still quiet.
@@ -167,7 +173,10 @@ impl Pool {
         limits: Limits,
         until: Instant,
     ) -> Option<Grant> {
-        let (result, evicted) = self.shared.lock().acquire(key, next_hop, limits, &self.shared);
+        let (result, evicted) = self
+            .shared
+            .lock()
+            .acquire(key, next_hop, limits, &self.shared);
         drop(evicted);
         let waiting = match result {
             Ok(slot) => {
@@ -236,7 +245,10 @@ impl State {
         if nobody_waits && lane.open < limits.per_address && self.open < limits.total {
             lane.open += 1;
             self.open += 1;
-            let slot = Slot { address: key.address, pool: Some(Arc::clone(shared)) };
+            let slot = Slot {
+                address: key.address,
+                pool: Some(Arc::clone(shared)),
+            };
             return (Ok(slot), evicted);
         }
         let (grant, waiting) = oneshot::channel();
@@ -244,7 +256,10 @@ impl State {
         if queue.is_empty() {
             lane.turns.push_back(next_hop);
         }
-        queue.push_back(Waiter { key: Arc::clone(key), grant });
+        queue.push_back(Waiter {
+            key: Arc::clone(key),
+            grant,
+        });
         if lane.open < limits.per_address && !lane.starved {
             lane.starved = true;
             self.starved.push_back(key.address);
@@ -265,7 +280,10 @@ impl State {
 
     fn oldest_idle(&self) -> Option<SocketAddr> {
         let first = |lane: &Lane| lane.idle.first().map(|idle| idle.since);
-        let lanes = self.lanes.iter().filter_map(|(a, lane)| Some((first(lane)?, *a)));
+        let lanes = self
+            .lanes
+            .iter()
+            .filter_map(|(a, lane)| Some((first(lane)?, *a)));
         lanes.min().map(|(_, address)| address)
     }
 
@@ -279,9 +297,13 @@ impl State {
         let mut turns = self.starved.len();
         while turns > 0 && self.open < self.limits.total {
             turns -= 1;
-            let Some(next) = self.starved.pop_front() else { break };
+            let Some(next) = self.starved.pop_front() else {
+                break;
+            };
             self.serve(next, shared);
-            let Some(lane) = self.lanes.get_mut(&next) else { continue };
+            let Some(lane) = self.lanes.get_mut(&next) else {
+                continue;
+            };
             lane.starved = !lane.turns.is_empty() && lane.open < self.limits.per_address;
             if lane.starved {
                 self.starved.push_back(next);
@@ -296,10 +318,17 @@ impl State {
     /// Lets those who wait at an address open connections, as far as there is room.
     fn serve(&mut self, address: SocketAddr, shared: &Arc<Shared>) {
         let (total, per_address) = (self.limits.total, self.limits.per_address);
-        let Some(lane) = self.lanes.get_mut(&address) else { return };
+        let Some(lane) = self.lanes.get_mut(&address) else {
+            return;
+        };
         while self.open < total && lane.open < per_address {
-            let Some(waiter) = lane.next_waiter() else { return };
-            let slot = Slot { address, pool: Some(Arc::clone(shared)) };
+            let Some(waiter) = lane.next_waiter() else {
+                return;
+            };
+            let slot = Slot {
+                address,
+                pool: Some(Arc::clone(shared)),
+            };
             match waiter.grant.send(Grant::Open(slot)) {
                 Ok(()) => {
                     lane.open += 1;
@@ -317,7 +346,10 @@ impl State {
         while let Some(waiter) = lane.next_waiter() {
             if waiter.key != ready.key {
                 // Its room goes to a connection of another kind.
-                let slot = Slot { address, pool: Some(Arc::clone(shared)) };
+                let slot = Slot {
+                    address,
+                    pool: Some(Arc::clone(shared)),
+                };
                 match waiter.grant.send(Grant::Open(slot)) {
                     Ok(()) => {
                         ready.slot.pool = None;
@@ -337,7 +369,10 @@ impl State {
         if !self.starved.is_empty() && self.open >= self.limits.total {
             return vec![ready]; // others wait for room in all: dropping it frees its slot
         }
-        lane.idle.push(Idle { ready, since: Instant::now() });
+        lane.idle.push(Idle {
+            ready,
+            since: Instant::now(),
+        });
         self.idle += 1;
         Vec::new()
     }
@@ -358,7 +393,9 @@ impl Lane {
     /// The next who still waits, one next hop after the other.
     fn next_waiter(&mut self) -> Option<Waiter> {
         while let Some(hop) = self.turns.pop_front() {
-            let Some(queue) = self.waiting.get_mut(&hop) else { continue };
+            let Some(queue) = self.waiting.get_mut(&hop) else {
+                continue;
+            };
             let waiter = loop {
                 match queue.pop_front() {
                     Some(waiter) if waiter.grant.is_closed() => {}

@@ -18,7 +18,11 @@ impl Observer for Deaf {
     fn eight_bit_refused(&self) {}
 }
 
-const LIMITS: Limits = Limits { total: 3, per_address: 2, idle: Duration::from_secs(30) };
+const LIMITS: Limits = Limits {
+    total: 3,
+    per_address: 2,
+    idle: Duration::from_secs(30),
+};
 
 fn pool() -> Pool {
     Pool::new(LIMITS, Arc::new(Deaf))
@@ -54,14 +58,24 @@ async fn open(pool: &Pool, key: &Arc<PoolKey>, hop: u64) -> Option<Slot> {
 /// A ready connection to a listener that says nothing; the peer's end comes with it.
 async fn ready(slot: Slot, key: &Arc<PoolKey>) -> (Ready, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let ours = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let ours = TcpStream::connect(listener.local_addr().unwrap())
+        .await
+        .unwrap();
     let (theirs, _) = listener.accept().await.unwrap();
     let session = ClearToSend {
         wire: Wire::new(Stream::Plain(ours)),
         offered: Extensions::default(),
         channel: Channel::Plaintext(PlaintextCause::NoStarttls),
     };
-    (Ready { session, key: Arc::clone(key), slot, uses: 1 }, theirs)
+    (
+        Ready {
+            session,
+            key: Arc::clone(key),
+            slot,
+            uses: 1,
+        },
+        theirs,
+    )
 }
 
 #[tokio::test]
@@ -81,20 +95,27 @@ async fn slots_are_bounded_by_address_and_in_all() {
 async fn who_waits_is_served_next_hop_by_next_hop() {
     let pool = pool();
     let a = key(1, "a.example");
-    let mut held = vec![open(&pool, &a, 0).await.unwrap(), open(&pool, &a, 0).await.unwrap()];
+    let mut held = vec![
+        open(&pool, &a, 0).await.unwrap(),
+        open(&pool, &a, 0).await.unwrap(),
+    ];
     let mut waiting = Vec::new();
     for hop in [7, 7, 7, 8] {
-        let (result, _) =
-            pool.shared.lock().acquire(&a, hop, LIMITS, &pool.shared);
+        let (result, _) = pool.shared.lock().acquire(&a, hop, LIMITS, &pool.shared);
         waiting.push((hop, result.unwrap_err()));
     }
     let mut order = Vec::new();
     for _ in 0..4 {
         drop(held.pop());
-        let at = waiting.iter_mut().position(|(_, grant)| !grant.is_empty()).unwrap();
+        let at = waiting
+            .iter_mut()
+            .position(|(_, grant)| !grant.is_empty())
+            .unwrap();
         let (hop, grant) = waiting.remove(at);
         order.push(hop);
-        let Grant::Open(slot) = grant.await.unwrap() else { panic!("nothing was kept") };
+        let Grant::Open(slot) = grant.await.unwrap() else {
+            panic!("nothing was kept")
+        };
         held.push(slot);
     }
     assert_eq!(order, [7, 8, 7, 7]);
@@ -124,7 +145,9 @@ async fn a_connection_that_spoke_or_hung_up_is_not_used_again() {
     for farewell in [&b"421 4.3.2 closing\r\n"[..], b""] {
         let slot = open(&pool, &a, 1).await.unwrap();
         let (connection, mut peer) = ready(slot, &a).await;
-        tokio::io::AsyncWriteExt::write_all(&mut peer, farewell).await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut peer, farewell)
+            .await
+            .unwrap();
         drop(peer);
         connection.session.wire.readable().await;
         pool.give_back(connection);
@@ -136,7 +159,10 @@ async fn a_connection_that_spoke_or_hung_up_is_not_used_again() {
 async fn who_waits_for_another_kind_gets_the_room_of_a_returned_connection() {
     let pool = pool();
     let (a, other) = (key(1, "a.example"), key(1, "other.example"));
-    let (first, second) = (open(&pool, &a, 1).await.unwrap(), open(&pool, &a, 1).await.unwrap());
+    let (first, second) = (
+        open(&pool, &a, 1).await.unwrap(),
+        open(&pool, &a, 1).await.unwrap(),
+    );
     let (connection, _peer) = ready(first, &a).await;
     let (result, _) = pool.shared.lock().acquire(&other, 2, LIMITS, &pool.shared);
     let (same, _) = pool.shared.lock().acquire(&a, 1, LIMITS, &pool.shared);
@@ -151,7 +177,11 @@ async fn who_waits_for_another_kind_gets_the_room_of_a_returned_connection() {
 #[tokio::test]
 async fn idle_connections_make_room() {
     let pool = pool();
-    let (a, b, c) = (key(1, "a.example"), key(2, "b.example"), key(3, "c.example"));
+    let (a, b, c) = (
+        key(1, "a.example"),
+        key(2, "b.example"),
+        key(3, "c.example"),
+    );
     let mut peers = Vec::new();
     for key in [&a, &a, &b] {
         let slot = open(&pool, key, 1).await.unwrap();
@@ -172,7 +202,10 @@ async fn idle_connections_make_room() {
 async fn who_gives_up_waiting_leaves_nothing_behind() {
     let pool = pool();
     let a = key(1, "a.example");
-    let held = [open(&pool, &a, 1).await.unwrap(), open(&pool, &a, 1).await.unwrap()];
+    let held = [
+        open(&pool, &a, 1).await.unwrap(),
+        open(&pool, &a, 1).await.unwrap(),
+    ];
     assert!(open(&pool, &a, 2).await.is_none());
     drop(held);
     let state = pool.shared.lock();
@@ -188,5 +221,9 @@ async fn idle_connections_expire() {
     pool.give_back(connection);
     assert!(pool.expired(Instant::now()).is_empty());
     assert_eq!(pool.expired(Instant::now() + LIMITS.idle).len(), 1);
-    assert_eq!(pool.shared.lock().open, 0, "the expired one was dropped, and its slot with it");
+    assert_eq!(
+        pool.shared.lock().open,
+        0,
+        "the expired one was dropped, and its slot with it"
+    );
 }

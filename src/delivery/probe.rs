@@ -67,7 +67,12 @@ pub async fn probe(call: &Call<'_>) -> Found {
 
 async fn visit(call: &Call<'_>) -> Result<Channel, Failure> {
     let v4 = call.address.is_ipv4();
-    let source = call.settings.bind.iter().copied().find(|ip: &IpAddr| ip.is_ipv4() == v4);
+    let source = call
+        .settings
+        .bind
+        .iter()
+        .copied()
+        .find(|ip: &IpAddr| ip.is_ipv4() == v4);
     let limit = call.settings.connect_timeout;
     let stream = match timeout(limit, connect(call.address, source)).await {
         Ok(Ok(stream)) => stream,

@@ -99,17 +99,30 @@ impl Target<'_> {
     }
 
     fn hostname(&self) -> &crate::names::DomainName {
-        self.message.origin.hostname.as_ref().unwrap_or(&self.settings.hostname)
+        self.message
+            .origin
+            .hostname
+            .as_ref()
+            .unwrap_or(&self.settings.hostname)
     }
 
     /// The source address: of the right family, always the same one for a next hop.
     fn source(&self, to: IpAddr) -> Option<IpAddr> {
         let listener = &self.message.origin.bind;
-        let bind = if listener.is_empty() { &self.settings.bind } else { listener };
-        let family: Vec<IpAddr> =
-            bind.iter().copied().filter(|from| from.is_ipv4() == to.is_ipv4()).collect();
+        let bind = if listener.is_empty() {
+            &self.settings.bind
+        } else {
+            listener
+        };
+        let family: Vec<IpAddr> = bind
+            .iter()
+            .copied()
+            .filter(|from| from.is_ipv4() == to.is_ipv4())
+            .collect();
         let count = u64::try_from(family.len()).unwrap_or(1).max(1);
-        family.get(usize::try_from(self.next_hop % count).unwrap_or(0)).copied()
+        family
+            .get(usize::try_from(self.next_hop % count).unwrap_or(0))
+            .copied()
     }
 
     fn key(&self, address: SocketAddr) -> PoolKey {
@@ -194,7 +207,10 @@ impl Reacher {
                     }
                 }
             }
-            candidates.push(Candidate { key, _probes: probes });
+            candidates.push(Candidate {
+                key,
+                _probes: probes,
+            });
         }
         candidates
     }
@@ -229,10 +245,15 @@ impl Reacher {
             }
         };
         drop(running);
-        let keys: Vec<_> = failed.iter().map(|(at, _)| Arc::clone(&candidates[*at].key)).collect();
+        let keys: Vec<_> = failed
+            .iter()
+            .map(|(at, _)| Arc::clone(&candidates[*at].key))
+            .collect();
         let winner = won.map(|(at, won)| (Arc::clone(&candidates[at].key), won));
-        let failures: Vec<_> =
-            keys.into_iter().zip(failed.into_iter().map(|(_, failure)| failure)).collect();
+        let failures: Vec<_> = keys
+            .into_iter()
+            .zip(failed.into_iter().map(|(_, failure)| failure))
+            .collect();
         let Some((key, won)) = winner else {
             candidates.clear();
             return Err(failures);
@@ -244,7 +265,10 @@ impl Reacher {
         let at = candidates.iter().position(|c| Arc::ptr_eq(&c.key, &key));
         let candidate = match at {
             Some(at) => candidates.remove(at),
-            None => Candidate { key, _probes: Vec::new() },
+            None => Candidate {
+                key,
+                _probes: Vec::new(),
+            },
         };
         Ok((candidate, won))
     }
@@ -257,7 +281,10 @@ impl Reacher {
     ) -> Result<Won, Failure> {
         let patience = until.min(Instant::now() + SLOT_WAIT);
         let limits = target.limits();
-        let grant = self.pool.acquire(&key, target.next_hop, limits, patience).await;
+        let grant = self
+            .pool
+            .acquire(&key, target.next_hop, limits, patience)
+            .await;
         let slot = match grant.ok_or(Failure::NoSlot)? {
             Grant::Open(slot) => slot,
             Grant::Reuse(mut kept) => {
@@ -299,7 +326,12 @@ impl Reacher {
             loops: target.loops,
         };
         let session = establish(stream, &plan, until).await?;
-        Ok(Ready { session, key: Arc::clone(key), slot, uses: 0 })
+        Ok(Ready {
+            session,
+            key: Arc::clone(key),
+            slot,
+            uses: 0,
+        })
     }
 
     /// Remembers what is the address's own fault.
@@ -309,7 +341,10 @@ impl Reacher {
         }
         let is_tls = matches!(failure, Failure::Tls(_) | Failure::TlsDelayed { .. });
         let tls = is_tls.then(|| Arc::clone(&target.policy.enforce));
-        let subject = Subject { address: key.address, tls };
+        let subject = Subject {
+            address: key.address,
+            tls,
+        };
         self.health.failed(subject, failure.clone(), Instant::now());
     }
 
@@ -318,7 +353,8 @@ impl Reacher {
             self.health.recovered(&subject);
         }
         if matches!(ready.session.channel, Channel::Tls(_)) {
-            self.tls_memory.succeeded(target.host, ready.key.address.ip());
+            self.tls_memory
+                .succeeded(target.host, ready.key.address.ip());
         }
     }
 }
@@ -326,7 +362,10 @@ impl Reacher {
 /// What may be known to be down: the address, and its TLS if TLS is tried.
 fn subjects(target: &Target<'_>, address: SocketAddr) -> impl Iterator<Item = Subject> {
     let tls = match target.mode {
-        Mode::Tls => Some(Subject { address, tls: Some(Arc::clone(&target.policy.enforce)) }),
+        Mode::Tls => Some(Subject {
+            address,
+            tls: Some(Arc::clone(&target.policy.enforce)),
+        }),
         Mode::PlaintextFallback => None,
     };
     std::iter::once(Subject { address, tls: None }).chain(tls)
@@ -336,10 +375,17 @@ fn subjects(target: &Target<'_>, address: SocketAddr) -> impl Iterator<Item = Su
 pub fn share(until: Instant, candidates: usize) -> Instant {
     let now = Instant::now();
     let left = until.saturating_duration_since(now);
-    if candidates > 1 { now + left / 2 } else { until }
+    if candidates > 1 {
+        now + left / 2
+    } else {
+        until
+    }
 }
 
-pub(super) async fn connect(address: SocketAddr, source: Option<IpAddr>) -> std::io::Result<TcpStream> {
+pub(super) async fn connect(
+    address: SocketAddr,
+    source: Option<IpAddr>,
+) -> std::io::Result<TcpStream> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
@@ -392,6 +438,11 @@ impl Trail {
         let unspecified = SocketAddr::from(([0, 0, 0, 0], 0));
         let nothing = || (first.unwrap_or(unspecified), Failure::ConnectTimeout(0));
         let (address, failure) = self.last.or(self.remembered).unwrap_or_else(nothing);
-        Unreached { failure, address, tls_failed: self.tls_failed, tried: self.tried }
+        Unreached {
+            failure,
+            address,
+            tls_failed: self.tls_failed,
+            tried: self.tried,
+        }
     }
 }

@@ -78,7 +78,11 @@ fn refused(label: &str, stage: Stage, said: &Reply) -> Reply {
         Some(enhanced) if enhanced.class == class => enhanced,
         _ => EnhancedStatus::new(class, 0, 0),
     };
-    let shown = if code == said.code { said.text() } else { said.to_string() };
+    let shown = if code == said.code {
+        said.text()
+    } else {
+        said.to_string()
+    };
     Reply::new(code, enhanced, format!("host {label} said: {shown}"))
 }
 
@@ -88,7 +92,8 @@ pub(super) fn failed(
     failure: &Failure,
     policy: &HostPolicy,
 ) -> (Reply, Option<PolicyBlock>) {
-    let plain = |code, subject, detail| reply(code, subject, detail, format!("host {label}: {failure}"));
+    let plain =
+        |code, subject, detail| reply(code, subject, detail, format!("host {label}: {failure}"));
     let answer = match failure {
         Failure::Refused { stage, reply } => refused(label, *stage, reply),
         Failure::Connect(_) | Failure::ConnectTimeout(_) => plain(451, 4, 1),
@@ -102,12 +107,17 @@ pub(super) fn failed(
         Failure::NoEightBitMime => plain(554, 6, 3),
         Failure::TooBig { .. } => plain(552, 3, 4),
         Failure::Tls(failure) => return tls_failed(label, failure, policy),
-        Failure::TlsDelayed { failure, plaintext_from } => {
+        Failure::TlsDelayed {
+            failure,
+            plaintext_from,
+        } => {
             let text = format!(
                 "TLS failed, plaintext not before {plaintext_from}; host {label}: {failure}"
             );
-            let block =
-                PolicyBlock { policy: policy.source, reason: failure.result_type() };
+            let block = PolicyBlock {
+                policy: policy.source,
+                reason: failure.result_type(),
+            };
             return (reply(451, 7, 5, text), Some(block));
         }
     };
@@ -134,13 +144,19 @@ fn tls_failed(
         OnFailure::Reject => 554,
     };
     let text = format!("{}: {label}: {failure}", policy.describe());
-    let block = PolicyBlock { policy: policy.source, reason: failure.result_type() };
+    let block = PolicyBlock {
+        policy: policy.source,
+        reason: failure.result_type(),
+    };
     (reply(code, 7, detail, text), Some(block))
 }
 
 /// After our final dot: the reply is lost, and the message may have been accepted.
 pub(super) fn uncertain(label: &str, failure: &Failure) -> Reply {
-    let confused = matches!(failure, Failure::Unexpected { .. } | Failure::Protocol { .. });
+    let confused = matches!(
+        failure,
+        Failure::Unexpected { .. } | Failure::Protocol { .. }
+    );
     let detail = if confused { (5, 0) } else { (4, 2) };
     let text = format!("host {label}: {failure}; the message may have been accepted");
     reply(451, detail.0, detail.1, text)
@@ -160,8 +176,18 @@ pub fn host_without_address(host: &str, failure: &HostFailure) -> Reply {
 
 /// The policy uses no host of this kind now.
 pub fn policy_defers(host: &str, deferral: &Deferral) -> Reply {
-    let Deferral { source, subject, reason, .. } = deferral;
-    reply(451, 7, 5, format!("{source} policy of {subject}: {host}: {reason}"))
+    let Deferral {
+        source,
+        subject,
+        reason,
+        ..
+    } = deferral;
+    reply(
+        451,
+        7,
+        5,
+        format!("{source} policy of {subject}: {host}: {reason}"),
+    )
 }
 
 /// No way to the destination. Where a rule chose the next hop, the rule is at fault and not the
@@ -199,7 +225,12 @@ fn route_verdict(failure: &RouteFailure) -> Reply {
 
 /// No MX was reached in time.
 pub fn out_of_time(limit: Duration) -> Reply {
-    reply(451, 4, 1, format!("no MX host reached within {} s", limit.as_secs()))
+    reply(
+        451,
+        4,
+        1,
+        format!("no MX host reached within {} s", limit.as_secs()),
+    )
 }
 
 /// The route was not found out in time.
@@ -225,7 +256,10 @@ pub fn after_several(hosts: usize, last: Reply, soft: Option<&Reply>) -> Reply {
             enhanced: soft.enhanced,
             lines: vec![format!("{prefix}{last}")],
         },
-        _ => Reply { lines: vec![prefix + &last.text()], ..last },
+        _ => Reply {
+            lines: vec![prefix + &last.text()],
+            ..last
+        },
     }
 }
 
@@ -243,15 +277,38 @@ mod tests {
     #[test]
     fn refusals_keep_their_code_unless_it_would_mislead() {
         for (stage, code, text, expected) in [
-            (Stage::Rcpt, 550, "5.1.1 no such user", "550 5.1.1 host mx said: no such user"),
+            (
+                Stage::Rcpt,
+                550,
+                "5.1.1 no such user",
+                "550 5.1.1 host mx said: no such user",
+            ),
             (Stage::Rcpt, 450, "later", "450 4.0.0 host mx said: later"),
             (Stage::Rcpt, 550, "4.1.1 odd", "550 5.0.0 host mx said: odd"),
-            (Stage::Mail, 421, "4.3.0 closing", "451 4.3.0 host mx said: 421 4.3.0 closing"),
-            (Stage::Greeting, 554, "5.7.1 no", "451 4.0.0 host mx said: 554 5.7.1 no"),
+            (
+                Stage::Mail,
+                421,
+                "4.3.0 closing",
+                "451 4.3.0 host mx said: 421 4.3.0 closing",
+            ),
+            (
+                Stage::Greeting,
+                554,
+                "5.7.1 no",
+                "451 4.0.0 host mx said: 554 5.7.1 no",
+            ),
             (Stage::Ehlo, 502, "what", "451 4.0.0 host mx said: 502 what"),
-            (Stage::FinalDot, 552, "5.3.4 big", "552 5.3.4 host mx said: big"),
+            (
+                Stage::FinalDot,
+                552,
+                "5.3.4 big",
+                "552 5.3.4 host mx said: big",
+            ),
         ] {
-            assert_eq!(refused("mx", stage, &said(code, text)).to_string(), expected);
+            assert_eq!(
+                refused("mx", stage, &said(code, text)).to_string(),
+                expected
+            );
         }
     }
 

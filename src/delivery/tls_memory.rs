@@ -58,9 +58,20 @@ impl TlsMemory {
         known: impl IntoIterator<Item = TlsFailureRecord>,
         store: Option<Arc<dyn TlsFailureStore>>,
     ) -> Self {
-        let span = |r: TlsFailureRecord| ((r.mx, r.address), Span { first: r.first, last: r.last });
+        let span = |r: TlsFailureRecord| {
+            (
+                (r.mx, r.address),
+                Span {
+                    first: r.first,
+                    last: r.last,
+                },
+            )
+        };
         let seen = known.into_iter().take(MAX_REMEMBERED).map(span).collect();
-        Self { seen: Arc::new(Mutex::new(seen)), store }
+        Self {
+            seen: Arc::new(Mutex::new(seen)),
+            store,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Subject, Span>> {
@@ -78,7 +89,10 @@ impl TlsMemory {
                     return Fallback::NotBefore(now + DELAY);
                 }
             }
-            let span = seen.entry(subject.clone()).or_insert(Span { first: now, last: now });
+            let span = seen.entry(subject.clone()).or_insert(Span {
+                first: now,
+                last: now,
+            });
             if is_over(*span, now) {
                 span.first = now;
             }
@@ -88,7 +102,12 @@ impl TlsMemory {
         if let Some(store) = &self.store {
             let (mx, address) = subject;
             let Span { first, last } = span;
-            store.remember(TlsFailureRecord { mx, address, first, last });
+            store.remember(TlsFailureRecord {
+                mx,
+                address,
+                first,
+                last,
+            });
         }
         judge(span, now)
     }
@@ -120,12 +139,17 @@ fn subject(mx: Option<&MxHost>, ip: IpAddr) -> Subject {
 }
 
 fn is_over(span: Span, now: SystemTime) -> bool {
-    now.duration_since(span.last).is_ok_and(|since| since > MEMORY)
+    now.duration_since(span.last)
+        .is_ok_and(|since| since > MEMORY)
 }
 
 fn judge(span: Span, now: SystemTime) -> Fallback {
     let due = span.first + DELAY;
-    if now >= due { Fallback::Due } else { Fallback::NotBefore(due) }
+    if now >= due {
+        Fallback::Due
+    } else {
+        Fallback::NotBefore(due)
+    }
 }
 
 #[cfg(test)]
@@ -150,7 +174,10 @@ mod tests {
             (&[0, 300, day + 300], true),
         ] {
             let memory = TlsMemory::new([], None);
-            let last = times.iter().map(|&t| memory.failed(Some(&mx), ip, at(t))).last();
+            let last = times
+                .iter()
+                .map(|&t| memory.failed(Some(&mx), ip, at(t)))
+                .next_back();
             assert_eq!(last == Some(Fallback::Due), due, "{times:?}");
         }
     }

@@ -4,8 +4,8 @@
 use super::connection::ClearToSend;
 use super::failure::{Failure, Stage};
 use super::settings::EightBit;
-use super::withdrawal::PointOfNoReturn;
 use super::wire::{Glance, Heard};
+use super::withdrawal::PointOfNoReturn;
 use crate::message::Message;
 use crate::smtp::dot::DotStuffer;
 use crate::smtp::envelope::{Recipient, Utf8};
@@ -79,45 +79,75 @@ pub(super) async fn transact(session: &mut ClearToSend, job: &Job<'_>) -> Transa
     if let Err(failure) = done {
         // A refusal that came before the connection broke stands (PITFALLS of early closers).
         let fates = answers.fates(job, &Fate::Failed(failure));
-        return Transacted { fates, after: After::Close };
+        return Transacted {
+            fates,
+            after: After::Close,
+        };
     }
-    let accepted = answers.accepted();
     match answers.data.take() {
-        Some(reply) if reply.code == 354 && accepted > 0 => {
+        Some(reply) if reply.code == 354 && answers.accepted() > 0 => {
             let (fate, after) = content(session, job).await;
-            let after = if answers.closing() { After::Close } else { after };
-            Transacted { fates: answers.fates(job, &fate), after }
+            let after = if answers.closing() {
+                After::Close
+            } else {
+                after
+            };
+            Transacted {
+                fates: answers.fates(job, &fate),
+                after,
+            }
         }
         Some(reply) if reply.code == 354 => {
             let after = lone_dot(session, job).await;
-            Transacted { fates: answers.refusals(job), after }
+            Transacted {
+                fates: answers.refusals(job),
+                after,
+            }
         }
-        Some(reply) => {
-            let unexpected = matches!(
-                reply.severity(),
-                Severity::Positive | Severity::Intermediate
-            );
-            let closing = unexpected || reply.code == 421 || answers.closing();
-            let stage = Stage::Data;
-            let failure = if unexpected {
-                Failure::Unexpected { stage, reply }
-            } else {
-                Failure::Refused { stage, reply }
-            };
-            let after = if closing { After::Close } else { After::Reset };
-            Transacted { fates: answers.fates(job, &Fate::Failed(failure)), after }
-        }
+        Some(reply) => data_refused(&answers, reply, job),
         None => {
-            let after = if answers.closing() { After::Close } else { After::Reset };
-            Transacted { fates: answers.refusals(job), after }
+            let after = if answers.closing() {
+                After::Close
+            } else {
+                After::Reset
+            };
+            Transacted {
+                fates: answers.refusals(job),
+                after,
+            }
         }
+    }
+}
+
+/// DATA got another reply than 354.
+fn data_refused(answers: &Answers, reply: Reply, job: &Job<'_>) -> Transacted {
+    let stage = Stage::Data;
+    let unexpected = matches!(
+        reply.severity(),
+        Severity::Positive | Severity::Intermediate
+    );
+    let closing = unexpected || reply.code == 421 || answers.closing();
+    let failure = if unexpected {
+        Failure::Unexpected { stage, reply }
+    } else {
+        Failure::Refused { stage, reply }
+    };
+    let after = if closing { After::Close } else { After::Reset };
+    Transacted {
+        fates: answers.fates(job, &Fate::Failed(failure)),
+        after,
     }
 }
 
 /// RSET between transactions; a connection whose RSET is refused is of no use.
 pub(super) async fn reset(session: &mut ClearToSend) -> After {
     let until = Instant::now() + SHORT_TIMEOUT;
-    if session.wire.send(b"RSET\r\n", Stage::Rset, until).await.is_err() {
+    if session
+        .wire
+        .send(b"RSET\r\n", Stage::Rset, until)
+        .await
+        .is_err()
+    {
         return After::Close;
     }
     match session.wire.reply(Stage::Rset, until).await {
@@ -128,7 +158,10 @@ pub(super) async fn reset(session: &mut ClearToSend) -> After {
 
 impl Transacted {
     fn all(job: &Job<'_>, fate: Fate, after: After) -> Self {
-        Self { fates: vec![fate; job.recipients.len()], after }
+        Self {
+            fates: vec![fate; job.recipients.len()],
+            after,
+        }
     }
 }
 
@@ -144,7 +177,10 @@ fn lacks(session: &ClearToSend, job: &Job<'_>) -> Option<Failure> {
         return Some(Failure::NoEightBitMime);
     }
     let size = content.size();
-    offered.max_size.filter(|&limit| size > limit).map(|limit| Failure::TooBig { size, limit })
+    offered
+        .max_size
+        .filter(|&limit| size > limit)
+        .map(|limit| Failure::TooBig { size, limit })
 }
 
 /// The replies before the content.
@@ -174,7 +210,10 @@ impl Answers {
 
     /// A 421 announces that the host closes the connection (RFC 5321 §3.8).
     fn closing(&self) -> bool {
-        self.mail.iter().chain(&self.rcpt).any(|reply| reply.code == 421)
+        self.mail
+            .iter()
+            .chain(&self.rcpt)
+            .any(|reply| reply.code == 421)
     }
 
     /// Each recipient's fate, where those accepted share one.
@@ -196,7 +235,10 @@ impl Answers {
 }
 
 fn refused(stage: Stage, reply: &Reply) -> Fate {
-    Fate::Failed(Failure::Refused { stage, reply: reply.clone() })
+    Fate::Failed(Failure::Refused {
+        stage,
+        reply: reply.clone(),
+    })
 }
 
 /// A reply to MAIL or RCPT: 3xx does not belong there and means that replies and commands no longer
@@ -218,7 +260,8 @@ async fn begin_pipelined(session: &mut ClearToSend, job: &Job<'_>) -> Begun {
     let wait = |limit| job.deadline.min(Instant::now() + limit);
     let wire = &mut session.wire;
     let done: Result<(), Failure> = async {
-        wire.send(batch.as_bytes(), Stage::Mail, wait(MAIL_RCPT_TIMEOUT)).await?;
+        wire.send(batch.as_bytes(), Stage::Mail, wait(MAIL_RCPT_TIMEOUT))
+            .await?;
         let mail = wire.reply(Stage::Mail, wait(MAIL_RCPT_TIMEOUT)).await?;
         answers.mail = Some(in_step(Stage::Mail, mail)?);
         for _ in job.recipients {
@@ -238,22 +281,37 @@ async fn begin_in_steps(session: &mut ClearToSend, job: &Job<'_>) -> Begun {
     let wait = |limit| job.deadline.min(Instant::now() + limit);
     let done: Result<(), Failure> = async {
         let mail = mail_command(session, job.message);
-        session.wire.send(mail.as_bytes(), Stage::Mail, wait(MAIL_RCPT_TIMEOUT)).await?;
-        let reply = session.wire.reply(Stage::Mail, wait(MAIL_RCPT_TIMEOUT)).await?;
+        session
+            .wire
+            .send(mail.as_bytes(), Stage::Mail, wait(MAIL_RCPT_TIMEOUT))
+            .await?;
+        let reply = session
+            .wire
+            .reply(Stage::Mail, wait(MAIL_RCPT_TIMEOUT))
+            .await?;
         answers.mail = Some(in_step(Stage::Mail, reply)?);
         if !answers.mail_accepted() {
             return Ok(());
         }
         for recipient in job.recipients {
             let rcpt = rcpt_command(session, recipient, job.message);
-            session.wire.send(rcpt.as_bytes(), Stage::Rcpt, wait(MAIL_RCPT_TIMEOUT)).await?;
-            let reply = session.wire.reply(Stage::Rcpt, wait(MAIL_RCPT_TIMEOUT)).await?;
+            session
+                .wire
+                .send(rcpt.as_bytes(), Stage::Rcpt, wait(MAIL_RCPT_TIMEOUT))
+                .await?;
+            let reply = session
+                .wire
+                .reply(Stage::Rcpt, wait(MAIL_RCPT_TIMEOUT))
+                .await?;
             answers.rcpt.push(in_step(Stage::Rcpt, reply)?);
         }
         if answers.accepted() == 0 || answers.closing() {
             return Ok(());
         }
-        session.wire.send(b"DATA\r\n", Stage::Data, wait(DATA_TIMEOUT)).await?;
+        session
+            .wire
+            .send(b"DATA\r\n", Stage::Data, wait(DATA_TIMEOUT))
+            .await?;
         answers.data = Some(session.wire.reply(Stage::Data, wait(DATA_TIMEOUT)).await?);
         Ok(())
     }
@@ -264,7 +322,12 @@ async fn begin_in_steps(session: &mut ClearToSend, job: &Job<'_>) -> Begun {
 /// DATA was accepted although no recipient was: an empty message ends it (RFC 2920 §3.1).
 async fn lone_dot(session: &mut ClearToSend, job: &Job<'_>) -> After {
     let until = job.deadline.min(Instant::now() + SHORT_TIMEOUT);
-    if session.wire.send(b".\r\n", Stage::FinalDot, until).await.is_err() {
+    if session
+        .wire
+        .send(b".\r\n", Stage::FinalDot, until)
+        .await
+        .is_err()
+    {
         return After::Close;
     }
     match session.wire.reply(Stage::FinalDot, until).await {
@@ -285,12 +348,21 @@ async fn content(session: &mut ClearToSend, job: &Job<'_>) -> (Fate, After) {
     let last = match body(session, job).await {
         Ok(last) => last,
         Err(BodyEnd::Spool(error)) => {
-            return (Fate::Failed(Failure::Spool(error.to_string())), After::Close);
+            return (
+                Fate::Failed(Failure::Spool(error.to_string())),
+                After::Close,
+            );
         }
         Err(BodyEnd::Early(failure)) => return early_reply(session, failure).await,
     };
     if session.wire.glance() != Glance::Silence {
-        return early_reply(session, Failure::Lost { stage: Stage::Content }).await;
+        return early_reply(
+            session,
+            Failure::Lost {
+                stage: Stage::Content,
+            },
+        )
+        .await;
     }
     job.no_return.pass();
     let until = job.deadline.min(Instant::now() + BLOCK_TIMEOUT);
@@ -312,11 +384,16 @@ async fn verdict(session: &mut ClearToSend, job: &Job<'_>) -> (Fate, After) {
         Err(failure) => (Fate::Uncertain(failure), After::Close),
         Ok(reply) => match reply.severity() {
             Severity::Positive => (Fate::Delivered(reply), After::Keep),
-            Severity::Intermediate => {
-                (Fate::Uncertain(Failure::Unexpected { stage, reply }), After::Close)
-            }
+            Severity::Intermediate => (
+                Fate::Uncertain(Failure::Unexpected { stage, reply }),
+                After::Close,
+            ),
             Severity::Transient | Severity::Permanent => {
-                let after = if reply.code == 421 { After::Close } else { After::Reset };
+                let after = if reply.code == 421 {
+                    After::Close
+                } else {
+                    After::Reset
+                };
                 (Fate::Failed(Failure::Refused { stage, reply }), after)
             }
         },
@@ -341,7 +418,9 @@ async fn body(session: &mut ClearToSend, job: &Job<'_>) -> Result<Vec<u8>, BodyE
             match session.wire.send_listening(&out, until).await {
                 Ok(Heard::Nothing) => out.clear(),
                 Ok(Heard::Something) => {
-                    return Err(BodyEnd::Early(Failure::Lost { stage: Stage::Content }));
+                    return Err(BodyEnd::Early(Failure::Lost {
+                        stage: Stage::Content,
+                    }));
                 }
                 Err(failure) => return Err(BodyEnd::Early(failure)),
             }
@@ -360,9 +439,7 @@ async fn early_reply(session: &mut ClearToSend, failure: Failure) -> (Fate, Afte
     let failure = match session.wire.reply(stage, until).await {
         Ok(reply) => match reply.severity() {
             Severity::Transient | Severity::Permanent => Failure::Refused { stage, reply },
-            Severity::Positive | Severity::Intermediate => {
-                Failure::Unexpected { stage, reply }
-            }
+            Severity::Positive | Severity::Intermediate => Failure::Unexpected { stage, reply },
         },
         Err(protocol @ Failure::Protocol { .. }) => protocol,
         Err(_) => failure,

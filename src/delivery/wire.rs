@@ -73,7 +73,12 @@ const READ_SIZE: usize = 1024;
 
 impl Wire {
     pub(super) fn new(stream: Stream) -> Self {
-        Self { stream, input: Vec::new(), parser: ReplyParser::default(), tls_fault: None }
+        Self {
+            stream,
+            input: Vec::new(),
+            parser: ReplyParser::default(),
+            tls_fault: None,
+        }
     }
 
     /// The stream alone, for the TLS handshake. `None` if octets were read ahead, which must never

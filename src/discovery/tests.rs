@@ -6,10 +6,9 @@ use super::{
     AddressPreference, Discovery, DiscoverySettings, HostFailure, ImplicitTls, Route, RouteFailure,
 };
 use crate::dns::Dns;
+use crate::dns::testing::{Record, ResponseCode};
 use crate::dns::testing::{Responder, a, cname, domain, mx, response_to};
 use crate::names::{NextHop, RuleNextHop};
-use hickory_resolver::proto::op::ResponseCode;
-use hickory_resolver::proto::rr::Record;
 use std::collections::HashSet;
 use std::net::Ipv4Addr;
 use std::time::Duration;

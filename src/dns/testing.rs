@@ -2,9 +2,11 @@
 
 use crate::dns::{Dns, DnsSettings};
 use crate::names::DomainName;
-use hickory_resolver::proto::op::{Message, OpCode, ResponseCode};
+pub(crate) use hickory_resolver::proto::op::ResponseCode;
+use hickory_resolver::proto::op::{Message, OpCode};
+pub(crate) use hickory_resolver::proto::rr::Record;
 use hickory_resolver::proto::rr::rdata::{A, AAAA, CNAME, MX, NS, PTR, SOA};
-use hickory_resolver::proto::rr::{Name, RData, Record};
+use hickory_resolver::proto::rr::{Name, RData};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

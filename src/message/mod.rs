@@ -1,8 +1,10 @@
 //! A message on its way: id, envelope, content and where it came from.
 
 mod content;
+mod spool;
 
-pub use content::{Content, ContentReader, ContentWriter, SpoolLimits, SpoolMemory};
+pub use content::{Content, ContentReader, ContentWriter};
+pub use spool::{SpoolLimits, SpoolMemory};
 
 use crate::names::DomainName;
 use crate::smtp::envelope::{Envelope, Utf8};

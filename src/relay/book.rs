@@ -33,9 +33,20 @@ impl<'a> Book<'a> {
         ledger: &'a Ledger,
         answers: Vec<(usize, oneshot::Sender<Outcome>)>,
     ) -> Self {
-        let entry = |(at, answer)| Entry { at, answer, last: None, soft: None };
+        let entry = |(at, answer)| Entry {
+            at,
+            answer,
+            last: None,
+            soft: None,
+        };
         let open = answers.into_iter().map(entry).collect();
-        Self { message, ledger, open, hosts: 0, tried: 0 }
+        Self {
+            message,
+            ledger,
+            open,
+            hosts: 0,
+            tried: 0,
+        }
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -45,7 +56,10 @@ impl<'a> Book<'a> {
     /// Recipients that still want a host.
     pub(super) fn recipients(&self) -> Vec<&'a Recipient> {
         let all = &self.message.envelope.recipients;
-        self.open.iter().filter_map(|entry| all.get(entry.at)).collect()
+        self.open
+            .iter()
+            .filter_map(|entry| all.get(entry.at))
+            .collect()
     }
 
     /// One more host was tried (or could not be); `settled` stands in the order of `recipients`.
@@ -82,9 +96,8 @@ impl<'a> Book<'a> {
     pub(super) fn no_more_hosts(&mut self, nothing_seen: &Reply) {
         for mut entry in std::mem::take(&mut self.open) {
             let last = entry.last.take();
-            let settled = last.unwrap_or_else(|| {
-                Settled::without_host(nothing_seen.clone(), Scope::Message)
-            });
+            let settled =
+                last.unwrap_or_else(|| Settled::without_host(nothing_seen.clone(), Scope::Message));
             self.decide(entry, settled);
         }
     }

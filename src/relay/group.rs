@@ -53,9 +53,14 @@ pub(super) fn by_next_hop(recipients: &[Recipient], rules: &Rules) -> Vec<Group>
         if let Some(name) = name {
             places_of_name.insert(name, place);
         }
-        let demand =
-            Demand { recipient_domain: name.cloned(), next_hop: next_hop(domain, rules) };
-        groups.push(Group { demand, recipients: vec![at] });
+        let demand = Demand {
+            recipient_domain: name.cloned(),
+            next_hop: next_hop(domain, rules),
+        };
+        groups.push(Group {
+            demand,
+            recipients: vec![at],
+        });
     }
     groups
 }
@@ -74,8 +79,15 @@ mod tests {
                 written: domain.to_owned(),
             },
         };
-        let mailbox = Mailbox { local: local.to_owned(), domain };
-        Recipient { mailbox, notify: None, orcpt: None }
+        let mailbox = Mailbox {
+            local: local.to_owned(),
+            domain,
+        };
+        Recipient {
+            mailbox,
+            notify: None,
+            orcpt: None,
+        }
     }
 
     #[test]
@@ -88,7 +100,10 @@ mod tests {
             recipient("e", "one.example"),
         ];
         let groups = by_next_hop(&recipients, &Rules::default());
-        let places: Vec<_> = groups.iter().map(|group| group.recipients.clone()).collect();
+        let places: Vec<_> = groups
+            .iter()
+            .map(|group| group.recipients.clone())
+            .collect();
         assert_eq!(places, [vec![0, 2, 4], vec![1], vec![3]]);
         assert_eq!(groups[2].demand.recipient_domain, None);
     }

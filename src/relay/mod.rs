@@ -83,7 +83,9 @@ impl Relay {
             expired: lifetime.expired,
             ahead: Arc::new(Semaphore::new(MAX_AHEAD)),
         };
-        Self { parts: Arc::new(parts) }
+        Self {
+            parts: Arc::new(parts),
+        }
     }
 
     /// What messages obey from now on.
@@ -102,7 +104,9 @@ pub struct Lifetime {
 impl Submit for Relay {
     fn expect(&self, recipient: &Recipient) {
         // Only a favour: under load the message finds out for itself.
-        let Ok(permit) = Arc::clone(&self.parts.ahead).try_acquire_owned() else { return };
+        let Ok(permit) = Arc::clone(&self.parts.ahead).try_acquire_owned() else {
+            return;
+        };
         let snapshot = self.parts.snapshot.load_full();
         let hop = group::next_hop(&recipient.mailbox.domain, &snapshot.rules);
         let discovery = self.parts.discovery.clone();
@@ -116,8 +120,12 @@ impl Submit for Relay {
         let snapshot = self.parts.snapshot.load_full();
         let message = Arc::new(message);
         let withdraw = self.parts.expired.child_token();
-        let (senders, outcomes): (Vec<_>, Vec<_>) =
-            message.envelope.recipients.iter().map(|_| oneshot::channel()).unzip();
+        let (senders, outcomes): (Vec<_>, Vec<_>) = message
+            .envelope
+            .recipients
+            .iter()
+            .map(|_| oneshot::channel())
+            .unzip();
         let mut senders: Vec<_> = senders.into_iter().map(Some).collect();
         for group in group::by_next_hop(&message.envelope.recipients, &snapshot.rules) {
             let answers = group

@@ -9,7 +9,9 @@ use crate::delivery::{
 use crate::discovery::{Route, RouteHost};
 use crate::message::Message;
 use crate::names::{NextHop, RuleTarget};
-use crate::policy::{Demand, HostFacts, HostPolicy, HostVerdict, PolicySource, TlsaFinding, for_host};
+use crate::policy::{
+    Demand, HostFacts, HostPolicy, HostVerdict, PolicySource, TlsaFinding, for_host,
+};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -43,7 +45,10 @@ impl Delivery {
         let mut book = Book::new(&self.message, &self.relay.parts.ledger, answers);
         let no_return = PointOfNoReturn::default();
         let walk = self.walk(&mut book, &no_return);
-        if unless_withdrawn(walk, &self.withdraw, &no_return).await.is_err() {
+        if unless_withdrawn(walk, &self.withdraw, &no_return)
+            .await
+            .is_err()
+        {
             book.close(&say::withdrawn());
         }
     }
@@ -52,25 +57,41 @@ impl Delivery {
         let settings = &self.snapshot.delivery;
         let received = Instant::from_std(self.message.received_at);
         let all = received + settings.deadline;
-        let deadlines = Deadlines { all, dot: received + settings.dot_deadline };
+        let deadlines = Deadlines {
+            all,
+            dot: received + settings.dot_deadline,
+        };
         let mut reach_until = all.min(Instant::now() + settings.reach_timeout);
-        let Some(route) = self.route(book, reach_until).await else { return };
+        let Some(route) = self.route(book, reach_until).await else {
+            return;
+        };
         let mut offers = Vec::new();
         let hosts = &route.hosts[..route.hosts.len().min(MAX_HOSTS)];
         for (at, host) in hosts.iter().enumerate() {
             if book.is_done() || Instant::now() >= reach_until {
                 break;
             }
-            let Some((addresses, policy)) = self.decide(book, &route, host) else { continue };
+            let Some((addresses, policy)) = self.decide(book, &route, host) else {
+                continue;
+            };
             let until = share(reach_until, hosts.len() - at);
             let stop = self.stop(book, &route, (host, addresses, &policy), until);
-            let attempt = self.relay.parts.courier.attempt(&stop, deadlines, no_return).await;
+            let attempt = self
+                .relay
+                .parts
+                .courier
+                .attempt(&stop, deadlines, no_return)
+                .await;
             if attempt.reached == Reached::Yes {
                 reach_until = all.min(Instant::now() + settings.reach_timeout);
             }
             book.host_tried(attempt.settled, attempt.tried);
             if !attempt.fallback.is_empty() {
-                offers.push(Offer { host: at, addresses: attempt.fallback, policy });
+                offers.push(Offer {
+                    host: at,
+                    addresses: attempt.fallback,
+                    policy,
+                });
             }
         }
         for offer in offers {
@@ -80,7 +101,12 @@ impl Delivery {
             let chosen = (&hosts[offer.host], &offer.addresses[..], &offer.policy);
             let mut stop = self.stop(book, &route, chosen, reach_until);
             stop.way = Way::PlaintextFallback;
-            let attempt = self.relay.parts.courier.attempt(&stop, deadlines, no_return).await;
+            let attempt = self
+                .relay
+                .parts
+                .courier
+                .attempt(&stop, deadlines, no_return)
+                .await;
             book.host_again(attempt.settled, attempt.tried);
         }
         book.no_more_hosts(&say::out_of_time(settings.reach_timeout));
@@ -90,7 +116,9 @@ impl Delivery {
     async fn route(&self, book: &mut Book<'_>, until: Instant) -> Option<Route> {
         let parts = &self.relay.parts;
         let started = Instant::now();
-        let asked = parts.discovery.route(&self.demand.next_hop, &self.snapshot.discovery);
+        let asked = parts
+            .discovery
+            .route(&self.demand.next_hop, &self.snapshot.discovery);
         let found = match timeout_at(until, asked).await {
             Ok(found) => found,
             Err(_) => {
@@ -98,12 +126,24 @@ impl Delivery {
                 return None;
             }
         };
-        let rule = self.demand.recipient_domain.as_ref().and_then(|d| self.snapshot.rules.find(d));
-        let source = if rule.is_some() { PolicySource::Rule } else { PolicySource::Default };
+        let rule = self
+            .demand
+            .recipient_domain
+            .as_ref()
+            .and_then(|d| self.snapshot.rules.find(d));
+        let source = if rule.is_some() {
+            PolicySource::Rule
+        } else {
+            PolicySource::Default
+        };
         let result = if found.is_ok() { "found" } else { "no_route" };
-        parts.ledger.policy_lookup(source, result, started.elapsed());
+        parts
+            .ledger
+            .policy_lookup(source, result, started.elapsed());
         let hop = &self.demand.next_hop;
-        found.map_err(|failure| book.close(&say::no_route(&failure, hop))).ok()
+        found
+            .map_err(|failure| book.close(&say::no_route(&failure, hop)))
+            .ok()
     }
 
     /// Decide: what this host must prove, or that there is nothing to connect to.
@@ -116,7 +156,11 @@ impl Delivery {
         let addresses = match &host.addresses {
             Ok(addresses) => addresses,
             Err(failure) => {
-                let name = host.host.as_ref().map(ToString::to_string).unwrap_or_default();
+                let name = host
+                    .host
+                    .as_ref()
+                    .map(ToString::to_string)
+                    .unwrap_or_default();
                 book.host_skipped(&say::host_without_address(&name, failure));
                 return None;
             }
@@ -126,11 +170,20 @@ impl Delivery {
             next_hop_domain: route.domain.clone(),
             tlsa: TlsaFinding::NotSought,
         };
-        let Snapshot { rules, default_level, min_version, .. } = &*self.snapshot;
+        let Snapshot {
+            rules,
+            default_level,
+            min_version,
+            ..
+        } = &*self.snapshot;
         match for_host(&self.demand, &facts, rules, *default_level, *min_version) {
             HostVerdict::Use(policy) => Some((addresses, policy)),
             HostVerdict::Defer(deferral) => {
-                let name = host.host.as_ref().map(ToString::to_string).unwrap_or_default();
+                let name = host
+                    .host
+                    .as_ref()
+                    .map(ToString::to_string)
+                    .unwrap_or_default();
                 book.host_skipped(&say::policy_defers(&name, &deferral));
                 None
             }
@@ -161,7 +214,11 @@ impl Delivery {
             settings: &self.snapshot.delivery,
             tls: &self.snapshot.tls,
             next_hop: hasher.finish(),
-            may_be_this_host: if bracketed { MayBeThisHost::No } else { MayBeThisHost::Yes },
+            may_be_this_host: if bracketed {
+                MayBeThisHost::No
+            } else {
+                MayBeThisHost::Yes
+            },
             reach_until,
             way: Way::ByPolicy,
         }

@@ -1,6 +1,10 @@
 //! Paths and mailboxes (RFC 5321 §4.1.2, RFC 6531 §3.3), kept as written so that a quoted local
 //! part stays quoted.
 
+mod parse;
+
+pub use parse::{AddressError, ForwardPath, PathAndRest};
+
 use super::envelope::Utf8;
 use crate::names::DomainName;
 use std::fmt;
@@ -29,6 +33,27 @@ pub enum ReversePath {
     /// `<>` (RFC 5321 §4.5.5).
     Null,
     Mailbox(Mailbox),
+}
+
+impl Mailbox {
+    /// Whether it can be said without SMTPUTF8 (RFC 6531 §3.3).
+    pub fn is_ascii(&self) -> bool {
+        let domain = match &self.domain {
+            MailDomain::Name { written, .. } => written.is_ascii(),
+            MailDomain::Literal(_) => true,
+        };
+        domain && self.local.is_ascii()
+    }
+}
+
+impl ReversePath {
+    /// Whether it can be said without SMTPUTF8 (RFC 6531 §3.3).
+    pub fn is_ascii(&self) -> bool {
+        match self {
+            Self::Null => true,
+            Self::Mailbox(mailbox) => mailbox.is_ascii(),
+        }
+    }
 }
 
 impl fmt::Display for MailDomain {

@@ -1,4 +1,9 @@
-//! The transparency of DATA (RFC 5321 §4.5.2): stuffing for what we send.
+//! The transparency of DATA (RFC 5321 §4.5.2): stuffing for what we send, its removal from what we
+//! receive.
+
+mod decoder;
+
+pub use decoder::{Decoded, DotDecoder, LineEndCheck, LineEnds, Progress};
 
 /// Dot-stuffs content in pieces and ends it.
 ///

@@ -134,3 +134,6 @@ pub enum TlsSettingsError {
 
 /// A TLS connection to an MX host.
 pub type ClientTls = tokio_rustls::client::TlsStream<tokio::net::TcpStream>;
+
+/// A TLS connection of a client to us.
+pub type ServerTls<S> = tokio_rustls::server::TlsStream<S>;

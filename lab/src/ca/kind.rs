@@ -173,7 +173,7 @@ impl Cert {
         params
             .distinguished_name
             .push(DnType::CommonName, name.map_or("nameless", String::as_str));
-        params.is_ca = self.authority.clone();
+        params.is_ca = self.authority;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![self.usage.clone()];
         params.use_authority_key_identifier_extension = true;

@@ -147,7 +147,8 @@ enum LineEnd {
 /// The receive buffer of a host that reads slowly, in octets.
 pub(super) fn receive_buffer(content: Content) -> Option<u32> {
     match content {
-        Content::Slow { .. } | Content::Stop => Some(16_384),
+        // Less than a segment of the loopback interface would make the sender wait for its persist timer.
+        Content::Slow { .. } | Content::Stop => Some(131_072),
         Content::Normal
         | Content::CloseAfter(_)
         | Content::ResetAfter(_)

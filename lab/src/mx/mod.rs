@@ -31,7 +31,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::ca::{Ca, Cert, Identity};
-use crate::net::listen;
+use crate::net::{bound, listen};
 use crate::tasks::Tasks;
 pub use act::Act;
 use host::Shared;
@@ -96,12 +96,7 @@ impl Mx {
                 (address, None)
             }
             Listening::Refused => {
-                let socket = if address.is_ipv4() {
-                    TcpSocket::new_v4()
-                } else {
-                    TcpSocket::new_v6()
-                }?;
-                socket.bind(address)?;
+                let socket = bound(address)?;
                 (socket.local_addr()?, Some(Held::Refusing(socket)))
             }
             Listening::Blackhole => {
@@ -212,7 +207,7 @@ impl Mx {
 
     /// Waits until all connections that ever came are closed.
     pub async fn wait_for_closed(&self) -> bool {
-        self.wait_for(|record| record.connections.iter().all(|c| c.closed))
+        self.wait_for(|record| record.connections.iter().all(|c| c.closed.is_some()))
             .await
     }
 }
@@ -230,13 +225,7 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener) {
 
 /// A listener whose queue is full: Linux drops what would not fit, so attempts to connect stay unanswered.
 async fn blackhole(address: SocketAddr) -> io::Result<(SocketAddr, Held)> {
-    let socket = if address.is_ipv4() {
-        TcpSocket::new_v4()
-    } else {
-        TcpSocket::new_v6()
-    }?;
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
+    let socket = bound(address)?;
     let listener = socket.listen(0)?;
     let address = listener.local_addr()?;
     let mut fillers = Vec::new();

@@ -36,8 +36,8 @@ pub struct Connection {
     pub tls_error: Option<String>,
     /// Whether the client said QUIT.
     pub quit: bool,
-    /// Whether it is over.
-    pub closed: bool,
+    /// When it ended.
+    pub closed: Option<Instant>,
     /// What a correct client would not have done.
     pub violations: Vec<String>,
     /// When it began.
@@ -129,7 +129,7 @@ impl Connection {
             tls: None,
             tls_error: None,
             quit: false,
-            closed: false,
+            closed: None,
             violations: Vec::new(),
             began: Instant::now(),
         }

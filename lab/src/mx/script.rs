@@ -60,6 +60,8 @@ pub struct Script {
     pub quit: Act,
     /// After a finished transaction, with the client idle.
     pub idle: Idle,
+    /// Says every reply octet by octet with this pause after each.
+    pub drip: Option<Duration>,
     /// Waits so long before each reply.
     pub delay_per_reply: Duration,
     /// Waits so long before the replies to all commands that arrived together, as a distant host would.
@@ -269,6 +271,7 @@ impl Default for Script {
             noop: Act::Normal,
             quit: Act::Normal,
             idle: Idle::Wait,
+            drip: None,
             delay_per_reply: Duration::ZERO,
             delay_per_flight: Duration::ZERO,
             hook: None,

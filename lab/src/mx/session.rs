@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -88,7 +88,7 @@ pub(super) async fn serve(shared: Arc<Shared>, socket: TcpStream) {
     };
     let Err(Over) = session.run().await;
     drop(session);
-    shared.note(id, |seen| seen.closed = true);
+    shared.note(id, |seen| seen.closed = Some(Instant::now()));
 }
 
 impl Session {
@@ -164,6 +164,7 @@ impl Session {
             (Waiting::AfterTransaction, Idle::Close(wait)) => Some((*wait, Vec::new())),
             (Waiting::AfterTransaction, Idle::Wait) | (Waiting::InBetween, _) => None,
         };
+        self.buffer.reserve(4096);
         let last_words = tokio::select! {
             biased;
             read = self.stream.read_buf(&mut self.buffer) => {
@@ -179,6 +180,8 @@ impl Session {
 
     /// More octets of content; the connection's end is an error.
     pub(super) async fn read_more(&mut self, limit: usize) -> Result<usize, Over> {
+        // `read_buf` alone would grow the buffer by 64 octets at a time.
+        self.buffer.reserve(limit.min(65_536));
         let mut limited = (&mut self.stream).take(limit as u64);
         match limited.read_buf(&mut self.buffer).await? {
             0 => Err(Over),
@@ -211,9 +214,11 @@ impl Session {
             nth: 0,
         };
         let sender = self.transaction.as_ref().map_or("", |t| t.sender.as_str());
-        match self.shared.ask_hook(self.script(), sender, moment) {
-            Act::Normal => field.clone(),
-            act => act,
+        let act = self.shared.ask_hook(self.script(), sender, moment);
+        if act == Act::Normal {
+            field.clone()
+        } else {
+            act
         }
     }
 
@@ -222,7 +227,7 @@ impl Session {
             pause(self.script().delay_per_flight).await;
         }
         pause(self.script().delay_per_reply).await;
-        for step in act.steps(None) {
+        for step in act.steps(self.script().drip) {
             match step {
                 Step::Normal(wait) => self.write(normal, wait).await?,
                 Step::Write(octets, wait) => self.write(&octets, wait).await?,

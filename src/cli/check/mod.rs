@@ -29,8 +29,11 @@ const VISIT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Checks destinations one after the other and prints what it finds.
 pub fn run(config: &Config, args: &CheckArgs) -> ExitCode {
-    let destinations: Result<Vec<_>, String> =
-        args.destinations.iter().map(|target| parse(target)).collect();
+    let destinations: Result<Vec<_>, String> = args
+        .destinations
+        .iter()
+        .map(|target| parse(target))
+        .collect();
     let destinations = match destinations {
         Ok(destinations) => destinations,
         Err(problem) => {
@@ -38,7 +41,10 @@ pub fn run(config: &Config, args: &CheckArgs) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("sealpost: check: {error}");
@@ -59,11 +65,16 @@ fn parse(target: &str) -> Result<MailDomain, String> {
     let domain = target.rsplit_once('@').map_or(target, |(_, domain)| domain);
     if let Some(inside) = domain.strip_prefix('[').and_then(|d| d.strip_suffix(']')) {
         let inside = inside.strip_prefix("IPv6:").unwrap_or(inside);
-        let ip = inside.parse().map_err(|_| format!("{target}: not an address literal"))?;
+        let ip = inside
+            .parse()
+            .map_err(|_| format!("{target}: not an address literal"))?;
         return Ok(MailDomain::Literal(ip));
     }
     let ascii = DomainName::parse(domain).map_err(|error| format!("{target}: {error}"))?;
-    Ok(MailDomain::Name { ascii, written: domain.to_owned() })
+    Ok(MailDomain::Name {
+        ascii,
+        written: domain.to_owned(),
+    })
 }
 
 async fn check_all(
@@ -73,8 +84,13 @@ async fn check_all(
 ) -> Result<Verdict, String> {
     let dns = Dns::new(&config.dns, Arc::new(|_, _| {})).map_err(|e| e.to_string())?;
     let tls = TlsClient::new(&config.tls).map_err(|e| e.to_string())?;
-    let checker =
-        Checker { config, tls, discovery: Discovery::new(dns.clone()), dns, options };
+    let checker = Checker {
+        config,
+        tls,
+        discovery: Discovery::new(dns.clone()),
+        dns,
+        options,
+    };
     let mut reports = Vec::new();
     for destination in destinations {
         let report = checker.check(&destination).await;
@@ -87,7 +103,11 @@ async fn check_all(
         let json = serde_json::to_string_pretty(&reports).map_err(|e| e.to_string())?;
         println!("{json}");
     }
-    Ok(reports.iter().map(|report| report.verdict).max().unwrap_or(Verdict::Deliverable))
+    Ok(reports
+        .iter()
+        .map(|report| report.verdict)
+        .max()
+        .unwrap_or(Verdict::Deliverable))
 }
 
 struct Checker<'a> {
@@ -107,7 +127,10 @@ impl Checker<'_> {
         };
         let rule = name.as_ref().and_then(|name| rules.find(name));
         let next_hop = crate::relay::next_hop(domain, rules);
-        let demand = Demand { recipient_domain: name, next_hop };
+        let demand = Demand {
+            recipient_domain: name,
+            next_hop,
+        };
         let mut report = Report {
             destination: Destination {
                 domain: domain.to_string(),
@@ -120,14 +143,21 @@ impl Checker<'_> {
             reply: None,
             verdict: Verdict::NotDeliverable,
         };
-        match self.discovery.route(&demand.next_hop, &self.config.discovery).await {
+        match self
+            .discovery
+            .route(&demand.next_hop, &self.config.discovery)
+            .await
+        {
             Err(failure) => {
                 let reply = say::no_route(&failure, &demand.next_hop);
                 report.verdict = Verdict::of_reply(&reply);
                 report.reply = Some(reply.to_string());
             }
             Ok(route) => {
-                let hosts = route.hosts.iter().map(|host| self.host(&demand, &route, host));
+                let hosts = route
+                    .hosts
+                    .iter()
+                    .map(|host| self.host(&demand, &route, host));
                 report.hosts = join_all(hosts).await;
                 report.judge();
             }
@@ -142,7 +172,10 @@ impl Checker<'_> {
                 Ok(answer) => answer.records.iter().map(ToString::to_string).collect(),
                 Err(_) => Vec::new(),
             };
-            Source { address: ip.to_string(), names }
+            Source {
+                address: ip.to_string(),
+                names,
+            }
         });
         join_all(sources).await
     }
@@ -171,7 +204,12 @@ impl Checker<'_> {
             next_hop_domain: route.domain.clone(),
             tlsa: TlsaFinding::NotSought,
         };
-        let Config { rules, default_level, min_version, .. } = self.config;
+        let Config {
+            rules,
+            default_level,
+            min_version,
+            ..
+        } = self.config;
         match for_host(demand, &facts, rules, *default_level, *min_version) {
             HostVerdict::Defer(deferral) => {
                 let name = seen.host.clone().unwrap_or_default();
@@ -180,8 +218,9 @@ impl Checker<'_> {
             HostVerdict::Use(policy) => {
                 seen.policy = Some(describe(&policy));
                 if self.options.connect == Connect::Yes {
-                    let visits =
-                        addresses.iter().map(|&ip| self.visit(demand, (route, host), &policy, ip));
+                    let visits = addresses
+                        .iter()
+                        .map(|&ip| self.visit(demand, (route, host), &policy, ip));
                     seen.visits = join_all(visits).await;
                 }
             }
@@ -207,7 +246,11 @@ impl Checker<'_> {
             policy,
             settings: &self.config.delivery,
             tls: &self.tls,
-            may_be_this_host: if bracketed { MayBeThisHost::No } else { MayBeThisHost::Yes },
+            may_be_this_host: if bracketed {
+                MayBeThisHost::No
+            } else {
+                MayBeThisHost::Yes
+            },
             within: VISIT_TIMEOUT,
         };
         let family = match Family::of(ip) {

@@ -98,9 +98,18 @@ impl Verdict {
 impl Report {
     /// Mail flows if one address of one host will do; else the mildest refusal decides.
     pub(super) fn judge(&mut self) {
-        let visits = self.hosts.iter().flat_map(|host| host.visits.iter().map(|v| v.verdict));
-        let failures = self.hosts.iter().filter_map(|host| host.reply.as_ref().map(|r| r.1));
-        let unvisited = self.hosts.iter().filter(|h| h.visits.is_empty() && h.reply.is_none());
+        let visits = self
+            .hosts
+            .iter()
+            .flat_map(|host| host.visits.iter().map(|v| v.verdict));
+        let failures = self
+            .hosts
+            .iter()
+            .filter_map(|host| host.reply.as_ref().map(|r| r.1));
+        let unvisited = self
+            .hosts
+            .iter()
+            .filter(|h| h.visits.is_empty() && h.reply.is_none());
         let unvisited = unvisited.map(|_| Verdict::Deliverable);
         let all = visits.chain(failures).chain(unvisited);
         self.verdict = all.min().unwrap_or(Verdict::NotDeliverable);

@@ -8,7 +8,9 @@ pub(super) fn render(report: &Report) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
     let _ = write(&mut out, report);
-    out.chars().map(|c| if c.is_control() && c != '\n' { '?' } else { c }).collect()
+    out.chars()
+        .map(|c| if c.is_control() && c != '\n' { '?' } else { c })
+        .collect()
 }
 
 fn write(out: &mut String, report: &Report) -> std::fmt::Result {
@@ -53,10 +55,19 @@ fn write_host(out: &mut String, host: &Host) -> std::fmt::Result {
         _ => writeln!(out)?,
     }
     if !host.addresses.is_empty() {
-        writeln!(out, "    addresses  {} port {}", host.addresses.join(", "), host.port)?;
+        writeln!(
+            out,
+            "    addresses  {} port {}",
+            host.addresses.join(", "),
+            host.port
+        )?;
     }
     if let Some(policy) = &host.policy {
-        write!(out, "    policy     {} ({} of {})", policy.level, policy.source, policy.subject)?;
+        write!(
+            out,
+            "    policy     {} ({} of {})",
+            policy.level, policy.source, policy.subject
+        )?;
         if !policy.accepts.is_empty() {
             write!(out, ", certificate for {}", policy.accepts.join(" or "))?;
         }
@@ -83,7 +94,11 @@ fn write_visit(out: &mut String, visit: &Visit) -> std::fmt::Result {
         write!(out, " {word}")?;
     }
     write!(out, ", key {}", visit.key.as_deref().unwrap_or("unknown"))?;
-    write!(out, ", authenticated {}", visit.authenticated.unwrap_or("none"))?;
+    write!(
+        out,
+        ", authenticated {}",
+        visit.authenticated.unwrap_or("none")
+    )?;
     match &visit.certificate_problem {
         Some(problem) => writeln!(out, "; a full check says: {problem}"),
         None => writeln!(out, "; a full check finds nothing wrong"),

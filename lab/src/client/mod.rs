@@ -11,12 +11,13 @@
 //! # Ok(()) }
 //! ```
 
-use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
@@ -30,6 +31,11 @@ use crate::tls;
 const PATIENCE: Duration = Duration::from_secs(10);
 const MAX_REPLY: usize = 1 << 20;
 
+mod reply;
+
+pub use reply::Reply;
+use reply::{Last, parse, wrong};
+
 trait Channel: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Channel for T {}
 
@@ -40,40 +46,6 @@ pub struct SmtpClient {
     patience: Duration,
     /// The server's chain after [`SmtpClient::starttls`], DER, leaf first.
     pub server_chain: Vec<Vec<u8>>,
-}
-
-/// A reply, all its lines.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reply {
-    /// Three digits.
-    pub code: u16,
-    /// The texts, without codes and line ends.
-    pub lines: Vec<String>,
-}
-
-impl Reply {
-    /// The lines, joined by a line feed.
-    pub fn text(&self) -> String {
-        self.lines.join("\n")
-    }
-
-    /// Whether a line holds this.
-    pub fn contains(&self, text: &str) -> bool {
-        self.text().contains(text)
-    }
-
-    /// The enhanced status code of the first line, if it begins with one: `5.7.1`.
-    pub fn enhanced(&self) -> Option<&str> {
-        let word = self.lines.first()?.split(' ').next()?;
-        let parts = word.split('.').map(str::parse::<u16>).collect::<Vec<_>>();
-        (parts.len() == 3 && parts.iter().all(Result::is_ok)).then_some(word)
-    }
-}
-
-impl fmt::Display for Reply {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.code, self.lines.join(" / "))
-    }
 }
 
 impl SmtpClient {
@@ -269,37 +241,32 @@ impl SmtpClient {
     /// # Errors
     /// Another reply, octets after the 220, a failed handshake.
     pub async fn starttls(self, server_name: &str) -> io::Result<Self> {
-        self.starttls_as(server_name, None).await
+        self.starttls_with(server_name, tls_config(None)).await
     }
 
-    /// The same with a client certificate.
+    /// The same with a configuration from [`tls_config`], such as one that is kept, so that sessions are resumed.
     ///
     /// # Errors
     /// Likewise.
-    pub async fn starttls_as(
+    pub async fn starttls_with(
         mut self,
         server_name: &str,
-        identity: Option<&Identity>,
+        config: Arc<ClientConfig>,
     ) -> io::Result<Self> {
         self.command("STARTTLS").await?.expect(220)?;
         if !self.received.is_empty() {
             return Err(wrong("octets after the 220 to STARTTLS".to_owned()));
         }
-        self.handshake(server_name, identity).await
+        self.handshake(server_name, config).await
     }
 
     /// The TLS handshake alone, such as on a port with implicit TLS.
     ///
     /// # Errors
     /// A failed handshake.
-    pub async fn handshake(
-        self,
-        server_name: &str,
-        identity: Option<&Identity>,
-    ) -> io::Result<Self> {
+    pub async fn handshake(self, server_name: &str, config: Arc<ClientConfig>) -> io::Result<Self> {
         let name = ServerName::try_from(server_name.to_owned()).map_err(io::Error::other)?;
-        let connector = TlsConnector::from(tls::client_config(identity));
-        let shaken = connector.connect(name, self.channel);
+        let shaken = TlsConnector::from(config).connect(name, self.channel);
         let tls = bounded(self.patience, "shaking hands", shaken).await?;
         let chain = tls.get_ref().1.peer_certificates().unwrap_or_default();
         let server_chain = chain.iter().map(|der| der.to_vec()).collect();
@@ -341,6 +308,7 @@ impl SmtpClient {
             if self.received.len() > MAX_REPLY {
                 return Err(wrong("an endless reply line".to_owned()));
             }
+            self.received.reserve(4096);
             let read = self.channel.read_buf(&mut self.received);
             if bounded(self.patience, "waiting for a reply", read).await? == 0 {
                 return Err(io::Error::new(
@@ -352,40 +320,9 @@ impl SmtpClient {
     }
 }
 
-impl Reply {
-    /// This reply if it has this code.
-    ///
-    /// # Errors
-    /// If it has another.
-    pub fn expect(self, code: u16) -> io::Result<Self> {
-        if self.code == code {
-            Ok(self)
-        } else {
-            Err(wrong(format!("not {code} but {self}")))
-        }
-    }
-}
-
-#[derive(PartialEq)]
-enum Last {
-    Yes,
-    No,
-}
-
-fn parse(line: &str) -> Option<(u16, Last, &str)> {
-    let (code, rest) = line.split_at_checked(3)?;
-    let code = code
-        .bytes()
-        .all(|b| b.is_ascii_digit())
-        .then(|| code.parse().ok())??;
-    let (last, text) = match rest.split_at_checked(1) {
-        None => (Last::Yes, ""),
-        Some((" ", text)) => (Last::Yes, text),
-        Some(("-", text)) => (Last::No, text),
-        Some(_) => return None,
-    };
-    let printable = text.bytes().all(|b| (32..127).contains(&b) || b >= 128);
-    ((200..600).contains(&code) && printable).then_some((code, last, text))
+/// TLS that accepts any certificate and, if it has one, presents its own.
+pub fn tls_config(identity: Option<&Identity>) -> Arc<ClientConfig> {
+    tls::client_config(identity)
 }
 
 /// Dots doubled, a final CRLF if there is none, the final dot. Bare CR and LF stay.
@@ -411,10 +348,6 @@ async fn bounded<T>(
 ) -> io::Result<T> {
     let late = |_| io::Error::new(io::ErrorKind::TimedOut, format!("time-out {what}"));
     timeout(patience, future).await.map_err(late)?
-}
-
-fn wrong(what: String) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
 #[cfg(test)]

@@ -1,0 +1,49 @@
+# make demo    what Sealpost does, on loopback, without root or Internet (ONCE=1: ends by itself)
+# make test    all tests; installs what they need when root
+# make check   format, lints, documentation
+
+CARGO ?= cargo
+PREFIX ?= /usr/local
+DESTDIR ?=
+# Debian packages of the real mail servers that some tests talk to.
+PEERS = postfix
+
+.PHONY: build check test test-setup demo bench install clean
+
+build:
+	$(CARGO) build --release --locked
+
+check:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
+
+test: test-setup
+	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
+	    echo "+ cargo nextest run"; \
+	    $(CARGO) nextest run --locked --workspace && $(CARGO) test --locked --workspace --doc; \
+	else \
+	    echo "make test: cargo-nextest is missing; cargo test runs in its place"; \
+	    $(CARGO) test --locked --workspace -- --test-threads=4; \
+	fi
+
+test-setup:
+	@CARGO="$(CARGO)" PEERS="$(PEERS)" sh tests/setup.sh
+
+demo:
+	$(CARGO) run --locked --release --example demo -- $(if $(ONCE),--once)
+
+bench:
+	$(CARGO) run --locked --release --example bench -- $(ARGS)
+
+# The configuration of an earlier installation is kept.
+install: build
+	install -D -m 0755 target/release/sealpost $(DESTDIR)$(PREFIX)/sbin/sealpost
+	install -D -m 0644 systemd/sealpost.service $(DESTDIR)$(PREFIX)/lib/systemd/system/sealpost.service
+	sed -i 's|/usr/sbin/sealpost|$(PREFIX)/sbin/sealpost|' $(DESTDIR)$(PREFIX)/lib/systemd/system/sealpost.service
+	test -e $(DESTDIR)/etc/sealpost/sealpost.toml || \
+	    install -D -m 0644 config/sealpost.toml $(DESTDIR)/etc/sealpost/sealpost.toml
+	target/release/sealpost man $(DESTDIR)$(PREFIX)/share/man/man1
+
+clean:
+	$(CARGO) clean

@@ -1,0 +1,185 @@
+//! A small Internet on loopback: one DNS server, one certification authority, any number of MX hosts that share a
+//! port, and the configuration that makes a relay live in it.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use crate::ca::Ca;
+use crate::dns::DnsServer;
+use crate::mx::{Mx, Script};
+use crate::net::Ports;
+
+/// Last octets of the addresses that a relay in this Internet listens on; hosts are numbered from 1.
+const SMTP: u8 = 251;
+const LMTP: u8 = 252;
+const ADMIN: u8 = 253;
+
+/// What the names of hosts with IPv6 end in where they are looked up here.
+const V6: &str = "#v6";
+
+/// Everything outside the relay.
+#[derive(Debug)]
+pub struct Internet {
+    /// The resolver.
+    pub dns: DnsServer,
+    /// Whoever trusts it trusts every host's own certificate.
+    pub ca: Ca,
+    /// The shared port and the addresses.
+    pub ports: Ports,
+    hosts: BTreeMap<String, Mx>,
+}
+
+impl Internet {
+    /// An Internet with nobody in it.
+    ///
+    /// # Errors
+    /// If no ports are free.
+    pub async fn new() -> io::Result<Self> {
+        Ok(Self {
+            dns: DnsServer::start().await?,
+            ca: Ca::default(),
+            ports: Ports::new()?,
+            hosts: BTreeMap::new(),
+        })
+    }
+
+    /// A domain with one MX host, `mx.DOMAIN`, that behaves so.
+    ///
+    /// # Errors
+    /// If the host cannot listen.
+    pub async fn domain(&mut self, domain: &str, script: Script) -> io::Result<&Mx> {
+        let host = format!("mx.{domain}");
+        self.dns.mx(domain, 10, &host);
+        self.host(&host, script).await
+    }
+
+    /// A host with an address of its own and an A record, but no MX record that names it. Unless the script brings
+    /// an identity, it has a good certificate for its name.
+    ///
+    /// # Errors
+    /// If the host cannot listen.
+    pub async fn host(&mut self, name: &str, script: Script) -> io::Result<&Mx> {
+        let address = self.ports.next();
+        self.host_at(name, address, script).await
+    }
+
+    /// The same with an AAAA record in place of the A record; a name may have both, and then is two hosts.
+    ///
+    /// # Errors
+    /// If the host cannot listen, such as without root: see [`Ports::next_v6`].
+    pub async fn host_v6(&mut self, name: &str, script: Script) -> io::Result<&Mx> {
+        let address = self.ports.next_v6()?;
+        self.host_at(name, address, script).await
+    }
+
+    async fn host_at(
+        &mut self,
+        name: &str,
+        address: SocketAddr,
+        script: Script,
+    ) -> io::Result<&Mx> {
+        self.dns.address_of(name, address.ip());
+        let identity = match &script.tls.identity {
+            Some(identity) => identity.clone(),
+            None => self.ca.identity(name),
+        };
+        let mx = Mx::start_with(name, address, identity, script).await?;
+        let mut key = name.to_owned();
+        if address.is_ipv6() {
+            key.push_str(V6);
+        }
+        self.hosts.insert(key.clone(), mx);
+        Ok(&self.hosts[&key])
+    }
+
+    /// The host of this name, or the one that [`Internet::domain`] made for this domain. One of
+    /// [`Internet::host_v6`] is found under its name with `#v6` at the end.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn mx(&self, name: &str) -> &Mx {
+        let of_domain = || self.hosts.get(&format!("mx.{name}"));
+        let host = self.hosts.get(name).or_else(of_domain);
+        host.unwrap_or_else(|| panic!("no host {name}; there are {:?}", self.hosts.keys()))
+    }
+
+    /// The same, to stop it.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn mx_mut(&mut self, name: &str) -> &mut Mx {
+        let name = if self.hosts.contains_key(name) {
+            name.to_owned()
+        } else {
+            format!("mx.{name}")
+        };
+        self.hosts.get_mut(&name).expect("there is such a host")
+    }
+
+    /// All hosts.
+    pub fn hosts(&self) -> impl Iterator<Item = &Mx> {
+        self.hosts.values()
+    }
+
+    /// Where a relay with [`Internet::config`] listens for SMTP.
+    pub fn relay_smtp(&self) -> SocketAddr {
+        self.ports.at(SMTP)
+    }
+
+    /// Where it listens for LMTP.
+    pub fn relay_lmtp(&self) -> SocketAddr {
+        self.ports.at(LMTP)
+    }
+
+    /// Where it answers /metrics and /readyz.
+    pub fn relay_admin(&self) -> SocketAddr {
+        self.ports.at(ADMIN)
+    }
+
+    /// The configuration of a relay in this Internet, as TOML.
+    pub fn config(&self, state_dir: &Path) -> String {
+        format!(
+            r#"hostname = "relay.test"
+state_dir = "{state}"
+
+[[listen]]
+address = "{smtp}"
+protocol = "smtp"
+
+[[listen]]
+address = "{lmtp}"
+protocol = "lmtp"
+
+[relay]
+custody = "client"
+
+[dns]
+servers = ["{dns}"]
+dnssec = "off"
+
+[tls]
+roots = ["{roots}"]
+
+[outbound]
+port = {port}
+blocked_networks = []
+
+[admin]
+listen = "{admin}"
+
+[log]
+level = "debug"
+format = "json"
+"#,
+            state = state_dir.display(),
+            smtp = self.relay_smtp(),
+            lmtp = self.relay_lmtp(),
+            dns = self.dns.address(),
+            roots = self.ca.roots_file().display(),
+            port = self.ports.port(),
+            admin = self.relay_admin(),
+        )
+    }
+}

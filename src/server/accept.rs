@@ -1,0 +1,212 @@
+//! Accepting: one loop per socket, one task per session.
+
+use super::admission::{self, Place, Room};
+use super::connection::{Connection, Surroundings};
+use super::listener::{BoundListener, Listening, TlsSlot};
+use super::replies::Say;
+use super::session::{Client, Role, Session, Standing};
+use super::stream::{Socket, Stream};
+use super::{ServerContext, Shutdown};
+use crate::ledger::SessionSummary;
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::time::{Instant, sleep, timeout};
+
+/// How long accepting pauses at `client.max_sessions` before clients are answered 421.
+const FULL_PAUSE: Duration = Duration::from_secs(10);
+/// Clients answered 421 after one such pause, and at the end, at most.
+const MAX_DISMISSALS: usize = 1024;
+/// How long accepting pauses when the process is out of file descriptors or memory.
+const EXHAUSTED_PAUSE: Duration = Duration::from_secs(1);
+/// How long a client may take that is only told to go.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a stranger may take for a command.
+const STRANGER_PATIENCE: Duration = Duration::from_secs(30);
+
+enum Acceptor {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Acceptor {
+    /// Needs a runtime.
+    fn new(socket: Listening) -> io::Result<Self> {
+        Ok(match socket {
+            Listening::Tcp(socket) => Self::Tcp(TcpListener::from_std(socket)?),
+            Listening::Unix(socket) => Self::Unix(UnixListener::from_std(socket)?),
+        })
+    }
+
+    async fn accept(&self) -> io::Result<(Socket, Option<IpAddr>)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, from) = listener.accept().await?;
+                // A small reply must not wait for the acknowledgement of the one before it.
+                let _ = stream.set_nodelay(true);
+                Ok((Socket::Tcp(stream), Some(from.ip())))
+            }
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                Ok((Socket::Unix(stream), None))
+            }
+        }
+    }
+}
+
+impl BoundListener {
+    /// Serves clients until `shutdown.draining`; sessions run on `shutdown.sessions` and may end
+    /// later. The sockets are closed with the listener.
+    pub async fn serve(&self, context: ServerContext, shutdown: Shutdown) -> io::Result<()> {
+        if let Some(slot) = &self.tls {
+            context.certificates.add(slot);
+        }
+        let mut loops = Vec::new();
+        for socket in self.copies()? {
+            let accepting = Accepting {
+                acceptor: Acceptor::new(socket)?,
+                role: Arc::clone(&self.role),
+                tls: self.tls.clone(),
+                context: context.clone(),
+                shutdown: shutdown.clone(),
+            };
+            loops.push(async move {
+                tokio::select! {
+                    biased;
+                    () = accepting.shutdown.draining.cancelled() => {}
+                    () = accepting.run() => {}
+                }
+                accepting.dismiss_waiting(Say::ShuttingDown, || false);
+            });
+        }
+        join_all(loops).await;
+        Ok(())
+    }
+}
+
+struct Accepting {
+    acceptor: Acceptor,
+    role: Arc<Role>,
+    tls: Option<Arc<TlsSlot>>,
+    context: ServerContext,
+    shutdown: Shutdown,
+}
+
+impl Accepting {
+    async fn run(&self) {
+        loop {
+            let max = self.context.settings.borrow().max_sessions;
+            let admission = &self.context.admission;
+            if admission.wait_for_room(max, FULL_PAUSE).await == Room::Full {
+                let enough = || admission.room(max) == Room::Free;
+                self.dismiss_waiting(Say::TooManySessions, enough);
+                continue;
+            }
+            match self.acceptor.accept().await {
+                Ok((socket, from)) => {
+                    // Another listener's clients may have taken the last place meanwhile.
+                    admission.wait_for_room(max, FULL_PAUSE).await;
+                    self.begin(socket, from);
+                }
+                Err(error) if is_exhaustion(&error) => {
+                    tracing::warn!(%error, "accepting pauses");
+                    let freed = admission.freed();
+                    let _ = timeout(EXHAUSTED_PAUSE, freed).await;
+                    // A session that ended may not have closed its socket at this very moment.
+                    sleep(Duration::from_millis(10)).await;
+                }
+                Err(_) => {} // the client left again: nobody to serve
+            }
+        }
+    }
+
+    /// Those who wait to be accepted are told why they are not, rather than left to time out.
+    fn dismiss_waiting(&self, why: Say, enough: impl Fn() -> bool) {
+        for _ in 0..MAX_DISMISSALS {
+            if enough() {
+                return;
+            }
+            let Some(Ok((socket, _))) = self.acceptor.accept().now_or_never() else {
+                return;
+            };
+            self.refuse(socket, why);
+        }
+    }
+
+    fn begin(&self, socket: Socket, from: Option<IpAddr>) {
+        let settings = Arc::clone(&self.context.settings.borrow());
+        let client = admission::client(from, &settings);
+        let Some(place) = self.context.admission.admit(client, &settings) else {
+            let why = match client.standing {
+                Standing::Allowed => Say::TooManySessions,
+                Standing::Stranger => Say::NotAllowed,
+            };
+            return self.refuse(socket, why);
+        };
+        let patience = match client.standing {
+            Standing::Allowed => settings.idle_timeout,
+            Standing::Stranger => settings.idle_timeout.min(STRANGER_PATIENCE),
+        };
+        let session = Session::new(Arc::clone(&self.role), settings, client);
+        let surroundings = Surroundings {
+            context: self.context.clone(),
+            tls: self.tls.clone(),
+            shutdown: self.shutdown.clone(),
+        };
+        let stream = Stream::Clear(socket);
+        let connection = Connection::new(stream, session, patience, surroundings);
+        let protocol = self.role.protocol.as_str();
+        self.shutdown
+            .sessions
+            .spawn(session_task(connection, client, protocol, place));
+    }
+
+    fn refuse(&self, mut socket: Socket, why: Say) {
+        self.shutdown.sessions.spawn(async move {
+            let farewell = async {
+                socket.write_all(&why.reply().to_wire()).await?;
+                socket.shutdown().await?;
+                let mut dropped = [0; 512];
+                while socket.read(&mut dropped).await? > 0 {}
+                io::Result::Ok(())
+            };
+            let _ = timeout(REFUSAL_TIMEOUT, farewell).await;
+        });
+    }
+}
+
+/// One session from greeting to end. A panic in it ends this task and nothing else.
+async fn session_task(
+    mut connection: Connection,
+    client: Client,
+    protocol: &'static str,
+    place: Place,
+) {
+    let _place = place;
+    let ledger = connection.ledger();
+    let _counted = ledger.session(protocol);
+    let started = Instant::now();
+    let ended = connection.run().await;
+    ledger.session_ended(&SessionSummary {
+        protocol,
+        client: client
+            .address
+            .map_or_else(|| "unix".to_owned(), |ip| ip.to_string()),
+        messages: connection.messages(),
+        elapsed: started.elapsed(),
+        ended: ended.as_str(),
+    });
+}
+
+/// Errors that come again at once if accepting goes on.
+fn is_exhaustion(error: &io::Error) -> bool {
+    use nix::errno::Errno;
+    let exhausted = [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM];
+    let raised = error.raw_os_error().map(Errno::from_raw);
+    raised.is_some_and(|errno| exhausted.contains(&errno))
+}

@@ -1,0 +1,371 @@
+//! The I/O shell around one session: reads lines and content, writes replies, hands messages over.
+//!
+//! Replies to pipelined commands leave together, in one write, when there is nothing left to read
+//! or something to wait for (RFC 2920 §3.2). Every wait on the client is bounded; what is awaited is
+//! said where it is.
+
+use super::input::Input;
+use super::listener::TlsSlot;
+use super::receiving::{Complete, Pace, Receiving};
+use super::session::{ContentFault, Ended, Event, Next, Session};
+use super::stream::Stream;
+use super::{ServerContext, Shutdown};
+use crate::delivery::outcome::Outcome;
+use crate::ledger::Ledger;
+use crate::relay::InFlight;
+use crate::smtp::command::{Chunk, Last};
+use crate::smtp::dot::{DotDecoder, LineEnds, Progress};
+use futures_util::FutureExt;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{Instant, sleep_until, timeout};
+
+/// Replies gathered before they are written although more commands are at hand, octets.
+const MAX_GATHERED: usize = 16 * 1024;
+/// The handshake after STARTTLS.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a client is listened to after its last reply, so that closing does not destroy it.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// A session with its socket.
+#[derive(Debug)]
+pub(super) struct Connection {
+    stream: Stream,
+    input: Input,
+    out: Vec<u8>,
+    session: Session,
+    /// The message of which chunks have come.
+    receiving: Option<Receiving>,
+    complete: Option<Complete>,
+    patience: Duration,
+    messages: u64,
+    surroundings: Surroundings,
+}
+
+/// What a session has around it.
+#[derive(Debug)]
+pub(super) struct Surroundings {
+    pub(super) context: ServerContext,
+    pub(super) tls: Option<Arc<TlsSlot>>,
+    pub(super) shutdown: Shutdown,
+}
+
+impl Connection {
+    /// `patience` is how long the client may take for a command, and how long it may be silent in
+    /// content.
+    pub(super) fn new(
+        stream: Stream,
+        session: Session,
+        patience: Duration,
+        surroundings: Surroundings,
+    ) -> Self {
+        Self {
+            stream,
+            input: Input::new(),
+            out: Vec::new(),
+            session,
+            receiving: None,
+            complete: None,
+            patience,
+            messages: 0,
+            surroundings,
+        }
+    }
+
+    /// The whole session; says how it ended.
+    pub(super) async fn run(&mut self) -> Ended {
+        let mut next = self.session.input(Event::Connected, &mut self.out);
+        let ended = loop {
+            next = match self.perform(next).await {
+                Ok(next) => next,
+                Err(ended) => break ended,
+            };
+        };
+        self.close(ended).await;
+        ended
+    }
+
+    pub(super) fn messages(&self) -> u64 {
+        self.messages
+    }
+
+    pub(super) fn ledger(&self) -> Ledger {
+        self.surroundings.context.ledger.clone()
+    }
+
+    async fn perform(&mut self, next: Next) -> Result<Next, Ended> {
+        match next {
+            Next::ReadLine => self.read_command().await,
+            Next::NewRecipient => {
+                if let Some(recipient) = self.session.newest_recipient() {
+                    self.surroundings.context.submit.expect(recipient);
+                }
+                Ok(Next::ReadLine)
+            }
+            Next::ReceiveContent => self.receive_content().await,
+            Next::ReceiveChunk(chunk) => self.receive_chunk(chunk).await,
+            Next::SkipChunk(chunk, say) => {
+                self.read_chunk(chunk, None).await?;
+                Ok(self.tell(Event::ChunkRefused(say)))
+            }
+            Next::Deliver => self.deliver().await,
+            Next::StartTls => self.start_tls().await,
+            Next::Close(ended) => {
+                self.flush().await?;
+                Err(ended)
+            }
+        }
+    }
+
+    fn tell(&mut self, event: Event<'_>) -> Next {
+        self.session.input(event, &mut self.out)
+    }
+
+    /// The next command. Its time counts from here, however slowly its octets drip in.
+    async fn read_command(&mut self) -> Result<Next, Ended> {
+        self.settle();
+        if self.out.len() >= MAX_GATHERED {
+            self.flush().await?;
+        }
+        let deadline = Instant::now() + self.patience;
+        loop {
+            if let Some(line) = self.input.next_line() {
+                self.renew_settings();
+                let line = line.map(|at| self.input.line(at));
+                return Ok(self.session.input(Event::Line(line), &mut self.out));
+            }
+            self.flush().await?;
+            let shutdown = &self.surroundings.shutdown;
+            let leave = match self.session.in_transaction() {
+                true => &shutdown.expired,
+                false => &shutdown.draining,
+            };
+            let event = tokio::select! {
+                biased;
+                read = self.input.fill(&mut self.stream) => match read {
+                    Ok(0) | Err(_) => return Err(Ended::ClientGone),
+                    Ok(_) => continue,
+                },
+                () = leave.cancelled() => Event::Draining,
+                () = sleep_until(deadline) => Event::Idle,
+            };
+            return Ok(self.tell(event));
+        }
+    }
+
+    /// Between commands: what belongs to a message that came to nothing is dropped.
+    fn settle(&mut self) {
+        if !self.session.in_chunks() {
+            self.receiving = None;
+        }
+        if !self.session.in_transaction() {
+            self.input.narrow();
+        }
+    }
+
+    /// A transaction that has begun keeps the settings that it began with.
+    fn renew_settings(&mut self) {
+        let settings = &mut self.surroundings.context.settings;
+        if !self.session.in_transaction() && settings.has_changed().unwrap_or(false) {
+            let settings = Arc::clone(&settings.borrow_and_update());
+            self.session.reconfigure(settings);
+        }
+    }
+
+    async fn receive_content(&mut self) -> Result<Next, Ended> {
+        self.flush().await?;
+        let mut receiving = Receiving::new(&self.session, &self.surroundings.context.spool);
+        let mut decoder = DotDecoder::default();
+        let mut pace = Pace::new(self.patience);
+        let mut piece = Vec::new();
+        loop {
+            if self.input.unread().is_empty() {
+                self.more_content(&mut pace).await?;
+            }
+            piece.clear();
+            let decoded = decoder.decode(self.input.unread(), &mut piece);
+            self.input.consume(decoded.used);
+            receiving.take(&piece).await;
+            if decoded.progress == Progress::Ended {
+                return Ok(self.content_read(receiving, decoder.line_ends()).await);
+            }
+        }
+    }
+
+    async fn receive_chunk(&mut self, chunk: Chunk) -> Result<Next, Ended> {
+        let mut receiving = match self.receiving.take() {
+            Some(receiving) => receiving,
+            None => Receiving::new(&self.session, &self.surroundings.context.spool),
+        };
+        self.read_chunk(chunk, Some(&mut receiving)).await?;
+        if chunk.last == Last::Yes {
+            let line_ends = receiving.line_ends.line_ends();
+            return Ok(self.content_read(receiving, line_ends).await);
+        }
+        if let Some(fault) = receiving.fault() {
+            return Ok(self.tell(Event::ChunkRefused(fault.say())));
+        }
+        self.receiving = Some(receiving);
+        Ok(self.tell(Event::ChunkStored))
+    }
+
+    /// Reads a chunk to its end; without a receiver it is dropped.
+    async fn read_chunk(
+        &mut self,
+        chunk: Chunk,
+        mut receiving: Option<&mut Receiving>,
+    ) -> Result<(), Ended> {
+        let mut pace = Pace::new(self.patience);
+        let mut left = chunk.size;
+        while left > 0 {
+            if self.input.unread().is_empty() {
+                self.flush().await?;
+                self.more_content(&mut pace).await?;
+            }
+            let unread = self.input.unread();
+            let length = usize::try_from(left).map_or(unread.len(), |n| n.min(unread.len()));
+            if let Some(receiving) = &mut receiving {
+                receiving.line_ends.push(&unread[..length]);
+                receiving.take(&unread[..length]).await;
+            }
+            self.input.consume(length);
+            left -= length as u64;
+        }
+        Ok(())
+    }
+
+    /// Waits for more of the content, within its pace and the shutdown's grace.
+    async fn more_content(&mut self, pace: &mut Pace) -> Result<(), Ended> {
+        self.input.widen();
+        let expired = &self.surroundings.shutdown.expired;
+        let event = tokio::select! {
+            biased;
+            read = self.input.fill(&mut self.stream) => match read {
+                Ok(0) | Err(_) => return Err(Ended::ClientGone),
+                Ok(octets) => {
+                    pace.count(octets);
+                    return Ok(());
+                }
+            },
+            () = expired.cancelled() => Event::Draining,
+            () = sleep_until(pace.deadline()) => Event::Idle,
+        };
+        let Next::Close(ended) = self.tell(event) else {
+            return Err(Ended::Abuse); // both events close
+        };
+        self.flush().await?;
+        Err(ended)
+    }
+
+    async fn content_read(&mut self, receiving: Receiving, line_ends: LineEnds) -> Next {
+        match receiving.complete(line_ends).await {
+            Err(fault) => self.tell(Event::Content(Err(fault))),
+            Ok(complete) => {
+                let event = Event::Content(Ok(&complete.facts));
+                let next = self.session.input(event, &mut self.out);
+                self.complete = Some(complete).filter(|_| next == Next::Deliver);
+                next
+            }
+        }
+    }
+
+    /// Hands the message over and passes its outcomes on, each as soon as it and all before it are
+    /// known. If the client goes away, the message is withdrawn.
+    async fn deliver(&mut self) -> Result<Next, Ended> {
+        let message = self.complete.take().and_then(|complete| {
+            let Complete {
+                id,
+                facts,
+                content,
+                received_at,
+            } = complete;
+            self.session.take_message(facts, content, id, received_at)
+        });
+        let Some(message) = message else {
+            return Ok(self.tell(Event::Content(Err(ContentFault::Store))));
+        };
+        self.input.narrow();
+        self.messages += 1;
+        let mut in_flight = self.surroundings.context.submit.submit(message);
+        for index in 0..self.session.owed() {
+            let outcome = self.outcome(&mut in_flight, index).await?;
+            self.tell(Event::Outcome(outcome.map(|outcome| outcome.reply)));
+        }
+        Ok(Next::ReadLine)
+    }
+
+    /// Waits for an outcome; the relay bounds that time. What the client pipelines meanwhile is kept.
+    async fn outcome(
+        &mut self,
+        in_flight: &mut InFlight,
+        index: usize,
+    ) -> Result<Option<Outcome>, Ended> {
+        let mut outcome = pin!(in_flight.outcome(index));
+        if let Some(known) = outcome.as_mut().now_or_never() {
+            return Ok(known);
+        }
+        self.flush().await?;
+        loop {
+            tokio::select! {
+                biased;
+                outcome = &mut outcome => return Ok(outcome),
+                read = self.input.fill(&mut self.stream), if self.input.has_room() => {
+                    if !read.is_ok_and(|octets| octets > 0) {
+                        return Err(Ended::ClientGone);
+                    }
+                }
+            }
+        }
+    }
+
+    /// RFC 3207 §4: nothing that was read before the handshake is looked at after it.
+    async fn start_tls(&mut self) -> Result<Next, Ended> {
+        self.flush().await?;
+        self.input.clear();
+        let Some(tls) = self.surroundings.tls.as_ref().map(|slot| slot.current()) else {
+            return Err(Ended::TlsFailed);
+        };
+        let Stream::Clear(socket) = std::mem::replace(&mut self.stream, Stream::Gone) else {
+            return Err(Ended::TlsFailed);
+        };
+        match timeout(HANDSHAKE_TIMEOUT, tls.accept(socket)).await {
+            Ok(Ok(stream)) => self.stream = Stream::Tls(Box::new(stream)),
+            Ok(Err(_)) | Err(_) => return Err(Ended::TlsFailed),
+        }
+        Ok(self.tell(Event::Secured))
+    }
+
+    async fn flush(&mut self) -> Result<(), Ended> {
+        if self.out.is_empty() {
+            return Ok(());
+        }
+        let write = async {
+            self.stream.write_all(&self.out).await?;
+            self.stream.flush().await
+        };
+        match timeout(self.patience, write).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return Err(Ended::ClientGone),
+            Err(_) => return Err(Ended::TimedOut),
+        }
+        self.out.clear();
+        self.out.shrink_to(MAX_GATHERED);
+        Ok(())
+    }
+
+    /// A socket that is closed with octets unread in it is reset, and our last reply with it.
+    async fn close(&mut self, ended: Ended) {
+        if ended == Ended::ClientGone {
+            return;
+        }
+        let leave = async {
+            self.stream.shutdown().await?;
+            let mut dropped = [0; 1024];
+            while self.stream.read(&mut dropped).await? > 0 {}
+            std::io::Result::Ok(())
+        };
+        let _ = timeout(LINGER, leave).await;
+    }
+}

@@ -1,0 +1,366 @@
+//! Sockets to listen on: made early, while there may still be rights to lose, and served late.
+
+use super::session::{Role, StartTls};
+use super::settings::{ListenAddress, ListenSettings};
+use crate::tls::{CertificateFiles, TlsServer, TlsSettingsError};
+use arc_swap::ArcSwap;
+use listenfd::ListenFd;
+use socket2::{Domain, SockAddr, Socket, Type};
+use std::fmt;
+use std::fs::{self, Permissions};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::IntoRawFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Connections that wait to be accepted: an MTA opens hundreds at once.
+const BACKLOG: i32 = 1024;
+/// Permission bits of a unix socket where nothing else is said.
+const UNIX_MODE: u32 = 0o660;
+
+/// Why a listener cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    #[error("cannot listen on {address}: {source}")]
+    Io { address: String, source: io::Error },
+    #[error("cannot listen on {0}: somebody else does already")]
+    InUse(PathBuf),
+    #[error("cannot listen on {0}: there is a file that is no socket")]
+    NotASocket(PathBuf),
+    #[error("there is no group {0}")]
+    NoGroup(String),
+    #[error("systemd passed no listening stream socket named {0}")]
+    NotPassed(String),
+    #[error("listener {address}: {source}")]
+    Tls {
+        address: String,
+        source: TlsSettingsError,
+    },
+}
+
+/// A listener that exists and is not yet served; clients wait in its backlog.
+#[derive(Debug)]
+pub struct BoundListener {
+    pub(super) address: String,
+    pub(super) sockets: Vec<Listening>,
+    pub(super) role: Arc<Role>,
+    pub(super) tls: Option<Arc<TlsSlot>>,
+    pub(super) file: Option<Arc<SocketFile>>,
+}
+
+#[derive(Debug)]
+pub(super) enum Listening {
+    Tcp(std::net::TcpListener),
+    Unix(std::os::unix::net::UnixListener),
+}
+
+/// The certificate of a listener, which can be read anew.
+pub struct TlsSlot {
+    files: CertificateFiles,
+    current: ArcSwap<TlsServer>,
+}
+
+impl TlsSlot {
+    fn new(files: &CertificateFiles) -> Result<Self, TlsSettingsError> {
+        Ok(Self {
+            files: files.clone(),
+            current: ArcSwap::from_pointee(TlsServer::new(files)?),
+        })
+    }
+
+    /// Reads the files again; the old certificate stays in force if they cannot be used.
+    pub fn reload(&self) -> Result<(), TlsSettingsError> {
+        self.current.store(Arc::new(TlsServer::new(&self.files)?));
+        Ok(())
+    }
+
+    pub(super) fn current(&self) -> Arc<TlsServer> {
+        self.current.load_full()
+    }
+}
+
+impl fmt::Debug for TlsSlot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TlsSlot({})", self.files.cert.display())
+    }
+}
+
+/// Makes the sockets of one listener. Needs no runtime.
+pub fn bind(listen: &ListenSettings) -> Result<BoundListener, BindError> {
+    let address = describe(&listen.address);
+    let tls = tls(listen, &address)?;
+    let io = |source| BindError::Io {
+        address: address.clone(),
+        source,
+    };
+    let mut file = None;
+    let sockets = match &listen.address {
+        ListenAddress::Tcp(at) => vec![tcp(*at).map_err(io)?],
+        ListenAddress::Unix(path) => {
+            remove_stale(path, io)?;
+            let group = listen.group.as_deref().map(group_id).transpose()?;
+            let socket = unix(path, listen.mode, group).map_err(io)?;
+            file = SocketFile::of(path).map(Arc::new);
+            vec![socket]
+        }
+        ListenAddress::Systemd(name) => passed(name).map_err(io)?,
+    };
+    if let (ListenAddress::Systemd(name), true) = (&listen.address, sockets.is_empty()) {
+        return Err(BindError::NotPassed(name.clone()));
+    }
+    let role = Arc::new(role(listen));
+    Ok(BoundListener {
+        sockets,
+        role,
+        address,
+        tls,
+        file,
+    })
+}
+
+fn tls(listen: &ListenSettings, address: &str) -> Result<Option<Arc<TlsSlot>>, BindError> {
+    let Some(files) = &listen.tls else {
+        return Ok(None);
+    };
+    let slot = TlsSlot::new(files).map_err(|source| BindError::Tls {
+        address: address.to_owned(),
+        source,
+    })?;
+    Ok(Some(Arc::new(slot)))
+}
+
+fn role(listen: &ListenSettings) -> Role {
+    Role {
+        protocol: listen.protocol,
+        hostname: listen.hostname.clone(),
+        bind: listen.bind.clone(),
+        starttls: match listen.tls {
+            Some(_) => StartTls::Offered,
+            None => StartTls::NotOffered,
+        },
+    }
+}
+
+impl BoundListener {
+    /// The same sockets in a new role: whoever connects meanwhile waits in the backlog.
+    pub fn again(&self, listen: &ListenSettings) -> Result<Self, BindError> {
+        let io = |source| BindError::Io {
+            address: self.address.clone(),
+            source,
+        };
+        if let Some(file) = &self.file {
+            let group = listen.group.as_deref().map(group_id).transpose()?;
+            restrict(&file.path, listen.mode, group).map_err(io)?;
+        }
+        Ok(Self {
+            address: self.address.clone(),
+            sockets: self.copies().map_err(io)?,
+            role: Arc::new(role(listen)),
+            tls: tls(listen, &self.address)?,
+            file: self.file.clone(),
+        })
+    }
+
+    pub(super) fn copies(&self) -> io::Result<Vec<Listening>> {
+        let copy = |socket: &Listening| match socket {
+            Listening::Tcp(socket) => socket.try_clone().map(Listening::Tcp),
+            Listening::Unix(socket) => socket.try_clone().map(Listening::Unix),
+        };
+        self.sockets.iter().map(copy).collect()
+    }
+
+    /// Where it listens, in the words of the configuration.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The address of a TCP listener, with the port that it got.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.sockets.iter().find_map(|socket| match socket {
+            Listening::Tcp(listener) => listener.local_addr().ok(),
+            Listening::Unix(_) => None,
+        })
+    }
+
+    /// The certificate, to be reloaded; `None` without STARTTLS.
+    pub fn tls(&self) -> Option<Arc<TlsSlot>> {
+        self.tls.clone()
+    }
+}
+
+fn describe(address: &ListenAddress) -> String {
+    match address {
+        ListenAddress::Tcp(at) => at.to_string(),
+        ListenAddress::Unix(path) => format!("unix:{}", path.display()),
+        ListenAddress::Systemd(name) => format!("systemd:{name}"),
+    }
+}
+
+fn tcp(at: SocketAddr) -> io::Result<Listening> {
+    let socket = Socket::new(Domain::for_address(at), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&at.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(Listening::Tcp(socket.into()))
+}
+
+/// Nobody can connect before `listen`, so the permissions are in force in time.
+fn unix(path: &Path, mode: Option<u32>, group: Option<u32>) -> io::Result<Listening> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    restrict(path, mode, group)?;
+    socket.listen(BACKLOG)?;
+    Ok(Listening::Unix(socket.into()))
+}
+
+fn restrict(path: &Path, mode: Option<u32>, group: Option<u32>) -> io::Result<()> {
+    if group.is_some() {
+        chown(path, None, group)?;
+    }
+    fs::set_permissions(path, Permissions::from_mode(mode.unwrap_or(UNIX_MODE)))
+}
+
+fn group_id(name: &str) -> Result<u32, BindError> {
+    match nix::unistd::Group::from_name(name) {
+        Ok(Some(group)) => Ok(group.gid.as_raw()),
+        Ok(None) | Err(_) => Err(BindError::NoGroup(name.to_owned())),
+    }
+}
+
+/// Removes a socket that a process which has ended left behind, and nothing else.
+fn remove_stale(path: &Path, io: impl Fn(io::Error) -> BindError) -> Result<(), BindError> {
+    let found = match fs::symlink_metadata(path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(io(error)),
+    };
+    if !found.file_type().is_socket() {
+        return Err(BindError::NotASocket(path.to_owned()));
+    }
+    match UnixStream::connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            fs::remove_file(path).map_err(io)
+        }
+        Ok(_) | Err(_) => Err(BindError::InUse(path.to_owned())),
+    }
+}
+
+/// The sockets that systemd passed under a name (sd_listen_fds(3)); each is duplicated, so that a
+/// later reload finds it again.
+fn passed(name: &str) -> io::Result<Vec<Listening>> {
+    let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
+    let mut fds = ListenFd::from_env();
+    let mut sockets = Vec::new();
+    for (at, _) in names.split(':').enumerate().filter(|(_, n)| *n == name) {
+        if let Ok(Some(socket)) = fds.take_tcp_listener(at) {
+            let copy = socket.try_clone()?;
+            let _stays_open = socket.into_raw_fd();
+            copy.set_nonblocking(true)?;
+            sockets.push(Listening::Tcp(copy));
+        } else if let Ok(Some(socket)) = fds.take_unix_listener(at) {
+            let copy = socket.try_clone()?;
+            let _stays_open = socket.into_raw_fd();
+            copy.set_nonblocking(true)?;
+            sockets.push(Listening::Unix(copy));
+        }
+    }
+    Ok(sockets)
+}
+
+/// A unix socket's file; removed with the listener, unless another has taken its place.
+#[derive(Debug)]
+pub(super) struct SocketFile {
+    path: PathBuf,
+    identity: (u64, u64),
+}
+
+impl SocketFile {
+    fn of(path: &Path) -> Option<Self> {
+        let identity = identity(path)?;
+        let path = path.to_owned();
+        Some(Self { path, identity })
+    }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let found = fs::symlink_metadata(path).ok()?;
+    Some((found.dev(), found.ino()))
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if identity(&self.path) == Some(self.identity) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::Protocol;
+
+    fn listen(address: ListenAddress) -> ListenSettings {
+        ListenSettings {
+            address,
+            protocol: Protocol::Lmtp,
+            mode: None,
+            group: None,
+            tls: None,
+            hostname: None,
+            bind: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_unix_socket_has_its_mode_and_leaves_no_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lmtp.sock");
+        let mut settings = listen(ListenAddress::Unix(path.clone()));
+        settings.mode = Some(0o600);
+        let bound = bind(&settings).unwrap();
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert!(matches!(bind(&settings), Err(BindError::InUse(_))));
+        drop(bound);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_stale_socket_is_replaced_and_a_file_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lmtp.sock");
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        assert!(path.exists(), "stale");
+        drop(bind(&listen(ListenAddress::Unix(path.clone()))).unwrap());
+        fs::write(&path, "precious").unwrap();
+        let refused = bind(&listen(ListenAddress::Unix(path.clone())));
+        assert!(matches!(refused, Err(BindError::NotASocket(_))));
+        assert!(path.exists());
+    }
+
+    #[test]
+    fn what_is_not_there_is_said() {
+        let mut settings = listen(ListenAddress::Systemd("lmtp".to_owned()));
+        assert!(matches!(bind(&settings), Err(BindError::NotPassed(_))));
+        let directory = tempfile::tempdir().unwrap();
+        settings.address = ListenAddress::Unix(directory.path().join("s"));
+        settings.group = Some("no-such-group".to_owned());
+        assert!(matches!(bind(&settings), Err(BindError::NoGroup(_))));
+        settings.address = ListenAddress::Unix(directory.path().join("missing/s"));
+        settings.group = None;
+        assert!(matches!(bind(&settings), Err(BindError::Io { .. })));
+    }
+
+    #[test]
+    fn a_tcp_port_taken_is_an_error() {
+        let bound = bind(&listen(ListenAddress::Tcp("127.0.0.1:0".parse().unwrap()))).unwrap();
+        let taken = bound.local_addr().unwrap();
+        assert!(bind(&listen(ListenAddress::Tcp(taken))).is_err());
+    }
+}

@@ -1,0 +1,395 @@
+//! The session as a pure state machine (RFC 5321 §4.1.4, RFC 2033): events in, replies and the next
+//! thing to do out. It reads no socket and no clock; [`super::connection`] does that for it.
+
+mod event;
+mod transaction;
+
+pub(super) use event::{ContentFault, Ended, Event, Next};
+
+use super::header::HeaderFacts;
+use super::received::Trace;
+use super::replies::{self, Say};
+use super::settings::{Protocol, ServerSettings};
+use crate::message::{Content, Message, MessageId, Origin};
+use crate::names::DomainName;
+use crate::smtp::command::{Chunk, Command, CommandError, Hello, InStep, Rcpt};
+use crate::smtp::envelope::{MailFrom, Recipient, Utf8};
+use crate::smtp::reply::Reply;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+use transaction::{ContentState, Transaction};
+
+/// Faults of a client's programming in a row after which it is sent away.
+const MAX_JUNK: u32 = 20;
+/// The same for a stranger, who can do nothing but leave.
+const MAX_STRANGER: u32 = 5;
+/// Commands without mail, beside a whole transaction's worth of refused RCPTs. A client that keeps
+/// its session open and probes it now and then does not come near.
+const MAX_IDLE: usize = 1000;
+
+/// What a listener is to its sessions.
+#[derive(Debug, Clone)]
+pub(super) struct Role {
+    pub(super) protocol: Protocol,
+    /// The listener's own name, if it has one.
+    pub(super) hostname: Option<DomainName>,
+    pub(super) bind: Vec<IpAddr>,
+    pub(super) starttls: StartTls,
+}
+
+/// Whether a channel can be secured, or is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum StartTls {
+    NotOffered,
+    Offered,
+    Done,
+}
+
+/// Who is at the other end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Client {
+    /// `None`: a unix socket.
+    pub(super) address: Option<IpAddr>,
+    pub(super) standing: Standing,
+}
+
+/// What `client.networks` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    Allowed,
+    Stranger,
+}
+
+/// One session.
+#[derive(Debug)]
+pub(super) struct Session {
+    role: Arc<Role>,
+    settings: Arc<ServerSettings>,
+    client: Client,
+    starttls: StartTls,
+    hello: Option<(Hello, String)>,
+    /// XFORWARD IDENT of the message to come.
+    ident: Option<String>,
+    transaction: Option<Transaction>,
+    /// Replies owed for a message that is being delivered.
+    owed: usize,
+    junk: u32,
+    idle: usize,
+}
+
+impl Session {
+    pub(super) fn new(role: Arc<Role>, settings: Arc<ServerSettings>, client: Client) -> Self {
+        Self {
+            starttls: role.starttls,
+            role,
+            settings,
+            client,
+            hello: None,
+            ident: None,
+            transaction: None,
+            owed: 0,
+            junk: 0,
+            idle: 0,
+        }
+    }
+
+    /// What happened; appends replies to `out` and says what is to be done next.
+    pub(super) fn input(&mut self, event: Event<'_>, out: &mut Vec<u8>) -> Next {
+        match event {
+            Event::Connected => self.connected(out),
+            Event::Line(line) => self.line(line, out),
+            Event::Secured => {
+                self.starttls = StartTls::Done;
+                self.hello = None;
+                self.reset();
+                Next::ReadLine
+            }
+            Event::ChunkStored => {
+                if let Some(transaction) = &mut self.transaction {
+                    transaction.content = ContentState::Chunks;
+                }
+                say(Say::ChunkOk, out)
+            }
+            Event::ChunkRefused(why) => {
+                if let Some(transaction) = &mut self.transaction {
+                    transaction.content = ContentState::Void;
+                }
+                say(why, out)
+            }
+            Event::Content(result) => self.content(result, out),
+            Event::Outcome(reply) => self.outcome(reply, out),
+            Event::Idle => close(Say::TimedOut, Ended::TimedOut, out),
+            Event::Draining => close(Say::ShuttingDown, Ended::Shutdown, out),
+        }
+    }
+
+    /// Whether MAIL was accepted and its message is not yet answered.
+    pub(super) fn in_transaction(&self) -> bool {
+        self.transaction.is_some()
+    }
+
+    /// Whether chunks of a message have been accepted and more may come.
+    pub(super) fn in_chunks(&self) -> bool {
+        self.transaction
+            .as_ref()
+            .is_some_and(|t| t.content == ContentState::Chunks)
+    }
+
+    /// Settings for the transactions to come; one that has begun keeps its own.
+    pub(super) fn reconfigure(&mut self, settings: Arc<ServerSettings>) {
+        if self.transaction.is_none() {
+            self.settings = settings;
+        }
+    }
+
+    pub(super) fn settings(&self) -> &Arc<ServerSettings> {
+        &self.settings
+    }
+
+    pub(super) fn hostname(&self) -> &DomainName {
+        self.role
+            .hostname
+            .as_ref()
+            .unwrap_or(&self.settings.hostname)
+    }
+
+    /// The recipient that was accepted last.
+    pub(super) fn newest_recipient(&self) -> Option<&Recipient> {
+        self.transaction.as_ref()?.recipients.last()
+    }
+
+    /// Our Received field for the message to come.
+    pub(super) fn received_field(&self, id: &MessageId, now: SystemTime) -> String {
+        let helo = self.hello.as_ref().map_or("unknown", |(_, name)| name);
+        Trace {
+            helo,
+            client: self.client.address,
+            hostname: self.hostname(),
+            with: self.transmission_type(),
+            id,
+            now,
+        }
+        .field()
+    }
+
+    /// RFC 3848, RFC 6531 §4.3.
+    fn transmission_type(&self) -> &'static str {
+        let utf8 = self.transaction.as_ref().map(|t| t.from.utf8);
+        let utf8 = utf8 == Some(Utf8::Needed);
+        let tls = self.starttls == StartTls::Done;
+        match self.hello.as_ref().map(|(hello, _)| *hello) {
+            Some(Hello::Lhlo) => match (utf8, tls) {
+                (false, false) => "LMTP",
+                (false, true) => "LMTPS",
+                (true, false) => "UTF8LMTP",
+                (true, true) => "UTF8LMTPS",
+            },
+            Some(Hello::Helo) | None if !tls && !utf8 => "SMTP",
+            Some(Hello::Helo | Hello::Ehlo) | None => match (utf8, tls) {
+                (false, false) => "ESMTP",
+                (false, true) => "ESMTPS",
+                (true, false) => "UTF8SMTP",
+                (true, true) => "UTF8SMTPS",
+            },
+        }
+    }
+
+    /// Turns the transaction into a message; its outcomes are owed from now on.
+    pub(super) fn take_message(
+        &mut self,
+        facts: HeaderFacts,
+        content: Content,
+        id: MessageId,
+        received_at: Instant,
+    ) -> Option<Message> {
+        let transaction = self.transaction.as_mut()?;
+        let envelope = transaction.take_envelope();
+        let client_id = self
+            .ident
+            .take()
+            .or_else(|| envelope.from.envid.clone())
+            .or_else(|| facts.topmost_id.clone());
+        let address = self.client.address;
+        Some(Message {
+            id,
+            needs_utf8: transaction::needs_utf8(&envelope, &facts),
+            envelope,
+            content,
+            origin: Origin {
+                client: address.map_or_else(|| "unix".to_owned(), |ip| ip.to_string()),
+                client_id,
+                hostname: self.role.hostname.clone(),
+                bind: self.role.bind.clone(),
+            },
+            message_id: facts.message_id,
+            tls_required: facts.tls_required,
+            received_at,
+        })
+    }
+
+    /// How many replies the message that is being delivered still awaits.
+    pub(super) fn owed(&self) -> usize {
+        self.owed
+    }
+
+    fn reset(&mut self) {
+        self.ident = None;
+        self.transaction = None;
+        self.owed = 0;
+    }
+
+    fn connected(&mut self, out: &mut Vec<u8>) -> Next {
+        match self.client.standing {
+            Standing::Allowed => {
+                let greeting = replies::greeting(self.role.protocol, self.hostname());
+                send(&greeting, out)
+            }
+            // RFC 5321 §3.1: then only QUIT is served.
+            Standing::Stranger => say(Say::NotAllowed, out),
+        }
+    }
+
+    fn line(&mut self, line: Result<&[u8], CommandError>, out: &mut Vec<u8>) -> Next {
+        let command = line.and_then(Command::parse);
+        if self.client.standing == Standing::Stranger {
+            return self.stranger(command, out);
+        }
+        self.idle += usize::from(!self.is_mail(&command));
+        if self.idle > MAX_IDLE + self.settings.max_recipients {
+            return close(Say::TooManyIdleCommands, Ended::Abuse, out);
+        }
+        let error = match command {
+            Ok(command) => return self.command(command, out),
+            Err(error) => error,
+        };
+        self.junk += u32::from(error.is_junk());
+        if self.junk > MAX_JUNK {
+            return close(Say::TooManyErrors, Ended::Abuse, out);
+        }
+        out.extend_from_slice(&error.reply().to_wire());
+        match error.in_step() {
+            InStep::Kept => Next::ReadLine,
+            InStep::Lost => Next::Close(Ended::Abuse),
+        }
+    }
+
+    /// Whether a command brings a transaction forward. RCPT does, also if it is refused.
+    fn is_mail(&self, command: &Result<Command, CommandError>) -> bool {
+        let rcpt = matches!(
+            command,
+            Ok(Command::Rcpt(_)) | Err(CommandError::Recipient(_))
+        );
+        rcpt && self.transaction.is_some()
+    }
+
+    fn stranger(&mut self, command: Result<Command, CommandError>, out: &mut Vec<u8>) -> Next {
+        self.junk += 1;
+        if command == Ok(Command::Quit) {
+            return close(Say::Bye, Ended::Quit, out);
+        }
+        if self.junk > MAX_STRANGER || command.is_err() {
+            return close(Say::NotAllowed, Ended::Abuse, out);
+        }
+        say(Say::BadSequence, out)
+    }
+
+    fn command(&mut self, command: Command, out: &mut Vec<u8>) -> Next {
+        match command {
+            Command::Hello(hello, name) => self.hello(hello, name, out),
+            Command::Mail(from) => self.mail(from, out),
+            Command::Rcpt(rcpt) => self.rcpt(rcpt, out),
+            Command::Data => self.data(out),
+            Command::Bdat(chunk) => self.bdat(chunk),
+            Command::Rset => {
+                self.reset();
+                say(Say::Ok, out)
+            }
+            Command::Noop => say(Say::Ok, out),
+            Command::Quit => close(Say::Bye, Ended::Quit, out),
+            Command::Vrfy => say(Say::CannotVerify, out),
+            Command::Help => say(Say::Help, out),
+            Command::Expn | Command::Auth => say(Say::NotOffered, out),
+            Command::StartTls => self.starttls(out),
+            Command::Xforward(ident) => self.xforward(ident, out),
+        }
+    }
+
+    fn hello(&mut self, hello: Hello, name: String, out: &mut Vec<u8>) -> Next {
+        let fits = match self.role.protocol {
+            Protocol::Smtp => hello != Hello::Lhlo,
+            Protocol::Lmtp => hello == Hello::Lhlo, // RFC 2033 §4.1
+        };
+        if !fits {
+            return say(Say::WrongHello, out);
+        }
+        self.reset();
+        self.hello = Some((hello, name));
+        let reply = match hello {
+            Hello::Helo => Reply::plain(250, self.hostname().to_string()),
+            Hello::Ehlo | Hello::Lhlo => self.extensions(),
+        };
+        send(&reply, out)
+    }
+
+    /// DSN is not among them: whoever announces it takes over the duty of the success notice, and
+    /// there is nobody here yet to write one (RFC 3461 §5.2.2).
+    fn extensions(&self) -> Reply {
+        let mut lines = vec![
+            self.hostname().to_string(),
+            "PIPELINING".to_owned(),
+            format!("SIZE {}", self.settings.max_message_size),
+            "8BITMIME".to_owned(),
+            "SMTPUTF8".to_owned(),
+            "ENHANCEDSTATUSCODES".to_owned(),
+            "CHUNKING".to_owned(),
+            "XFORWARD IDENT".to_owned(),
+        ];
+        if self.starttls == StartTls::Offered {
+            lines.push("STARTTLS".to_owned());
+        }
+        Reply {
+            code: 250,
+            enhanced: None,
+            lines,
+        }
+    }
+
+    fn starttls(&mut self, out: &mut Vec<u8>) -> Next {
+        match self.starttls {
+            StartTls::NotOffered => say(Say::NotOffered, out),
+            StartTls::Done => say(Say::AlreadySecured, out),
+            StartTls::Offered => {
+                say(Say::ReadyForTls, out);
+                Next::StartTls
+            }
+        }
+    }
+
+    fn xforward(&mut self, ident: Option<String>, out: &mut Vec<u8>) -> Next {
+        if self.transaction.is_some() {
+            return say(Say::BadSequence, out);
+        }
+        if ident.is_some() {
+            self.ident = ident;
+        }
+        say(Say::Ok, out)
+    }
+}
+
+fn send(reply: &Reply, out: &mut Vec<u8>) -> Next {
+    out.extend_from_slice(&reply.to_wire());
+    Next::ReadLine
+}
+
+fn say(what: Say, out: &mut Vec<u8>) -> Next {
+    send(&what.reply(), out)
+}
+
+fn close(what: Say, ended: Ended, out: &mut Vec<u8>) -> Next {
+    say(what, out);
+    Next::Close(ended)
+}
+
+#[cfg(test)]
+mod tests;

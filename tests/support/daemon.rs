@@ -1,0 +1,285 @@
+//! `sealpost run` as a child process.
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::config::parsed;
+use super::metrics::Metrics;
+
+const READY: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(20);
+const POLL: Duration = Duration::from_millis(10);
+
+/// One line of the log.
+pub type Log = Value;
+
+/// A running daemon. It is killed when dropped; if the test is failing, its log is printed.
+pub struct Daemon {
+    child: Child,
+    directory: TempDir,
+    pub smtp: Option<SocketAddr>,
+    pub lmtp: Option<SocketAddr>,
+    pub admin: SocketAddr,
+}
+
+/// How a command ended.
+#[derive(Clone, Debug)]
+pub struct Exit {
+    /// `None`: by a signal.
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Daemon {
+    /// Starts the daemon with this configuration and waits until it is ready.
+    ///
+    /// `STATE` in the text stands for a directory of its own.
+    pub async fn start(config: String) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), &config).await
+    }
+
+    /// The same with a directory that the configuration may already refer to.
+    pub async fn start_in(directory: TempDir, config: &str) -> Self {
+        let mut daemon = Self::spawn_in(directory, config);
+        daemon.wait_until_ready().await;
+        daemon
+    }
+
+    /// The same without waiting.
+    pub fn spawn_in(directory: TempDir, config: &str) -> Self {
+        let config = config.replace("STATE", &directory.path().display().to_string());
+        let table = parsed(&config);
+        let listener = |protocol: &str| {
+            let listeners = table.get("listen")?.as_array()?;
+            let of =
+                |l: &&toml::Value| l.get("protocol").and_then(|p| p.as_str()) == Some(protocol);
+            listeners
+                .iter()
+                .filter(of)
+                .find_map(|l| l.get("address")?.as_str()?.parse().ok())
+        };
+        let (smtp, lmtp) = (listener("smtp"), listener("lmtp"));
+        let admin = table
+            .get("admin")
+            .and_then(|admin| admin.get("listen")?.as_str()?.parse().ok());
+        let admin = admin.expect("a test's configuration has admin.listen");
+        let file = directory.path().join("sealpost.toml");
+        std::fs::write(&file, config).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_sealpost"))
+            .args(["run", "--config"])
+            .arg(&file)
+            .env_remove("NOTIFY_SOCKET")
+            .env_remove("SEALPOST_CONFIG")
+            .stdin(Stdio::null())
+            .stdout(File::create(directory.path().join("stdout")).unwrap())
+            .stderr(File::create(directory.path().join("stderr")).unwrap())
+            .spawn()
+            .expect("the binary can be started");
+        Self {
+            child,
+            directory,
+            smtp,
+            lmtp,
+            admin,
+        }
+    }
+
+    async fn wait_until_ready(&mut self) {
+        let until = Instant::now() + READY;
+        loop {
+            if self
+                .get("/readyz")
+                .await
+                .is_some_and(|(status, _)| status == 200)
+            {
+                return;
+            }
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("sealpost ended with {status}:\n{}", self.stderr());
+            }
+            assert!(
+                Instant::now() < until,
+                "not ready in {READY:?}:\n{}",
+                self.stderr()
+            );
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// The daemon's directory: `sealpost.toml`, the state, what it printed.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub fn config_file(&self) -> PathBuf {
+        self.directory.path().join("sealpost.toml")
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Status and body of a GET; `None` if there was no answer within 5 seconds.
+    pub async fn get(&self, path: &str) -> Option<(u16, String)> {
+        let request = async {
+            let mut stream = TcpStream::connect(self.admin).await.ok()?;
+            let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+            stream.write_all(request.as_bytes()).await.ok()?;
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer).await.ok()?;
+            let answer = String::from_utf8_lossy(&answer).into_owned();
+            let status = answer.split(' ').nth(1)?.parse().ok()?;
+            Some((status, answer.split_once("\r\n\r\n")?.1.to_owned()))
+        };
+        tokio::time::timeout(Duration::from_secs(5), request)
+            .await
+            .ok()
+            .flatten()
+    }
+
+    pub async fn metrics(&self) -> Metrics {
+        let (status, text) = self.get("/metrics").await.expect("/metrics is answered");
+        assert_eq!(status, 200, "{text}");
+        Metrics::parse(&text)
+    }
+
+    /// The sum of all samples with these labels, now.
+    pub async fn metric(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        self.metrics().await.get(name, labels)
+    }
+
+    /// Everything logged so far that is JSON.
+    pub fn log(&self) -> Vec<Log> {
+        self.stderr()
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect()
+    }
+
+    /// Everything printed to stderr so far.
+    pub fn stderr(&self) -> String {
+        let octets = std::fs::read(self.directory.path().join("stderr")).unwrap_or_default();
+        String::from_utf8_lossy(&octets).into_owned()
+    }
+
+    /// A field of a log line, wherever the formatter has put it.
+    pub fn field<'a>(line: &'a Log, name: &str) -> Option<&'a Value> {
+        line.get(name).or_else(|| line.get("fields")?.get(name))
+    }
+
+    /// The `delivery` events so far.
+    pub fn deliveries(&self) -> Vec<Log> {
+        let of = |line: &Log| {
+            ["event", "message"]
+                .iter()
+                .any(|name| Self::field(line, name).and_then(Value::as_str) == Some("delivery"))
+        };
+        self.log().into_iter().filter(of).collect()
+    }
+
+    /// Waits for a log line; panics after 20 seconds.
+    pub async fn wait_log(&self, is_it: impl Fn(&Log) -> bool) -> Log {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(line) = self.log().into_iter().find(&is_it) {
+                return line;
+            }
+            assert!(
+                Instant::now() < until,
+                "no such log line:\n{}",
+                self.stderr()
+            );
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Waits until a metric is at least this; panics after 20 seconds.
+    pub async fn wait_metric(&self, name: &str, labels: &[(&str, &str)], at_least: f64) {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let value = self.metric(name, labels).await;
+            if value >= at_least {
+                return;
+            }
+            assert!(
+                Instant::now() < until,
+                "{name} {labels:?} is {value}, not {at_least}"
+            );
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Sends a signal by its name: `HUP`, `TERM`, `KILL`, `STOP`, `CONT`.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill")
+            .arg(format!("-{name}"))
+            .arg(self.pid().to_string())
+            .status();
+        assert!(
+            sent.expect("kill(1) exists").success(),
+            "the daemon is gone"
+        );
+    }
+
+    /// Writes another configuration and sends SIGHUP. What comes of it is in metric and log.
+    pub fn reload(&self, config: &str) {
+        let config = config.replace("STATE", &self.directory.path().display().to_string());
+        std::fs::write(self.config_file(), config).unwrap();
+        self.signal("HUP");
+    }
+
+    /// Waits for the end, at most so long; `None` if it goes on running.
+    pub async fn wait_exit(&mut self, limit: Duration) -> Option<Exit> {
+        let until = Instant::now() + limit;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                let stdout = std::fs::read_to_string(self.directory.path().join("stdout"));
+                let stdout = stdout.unwrap_or_default();
+                return Some(Exit {
+                    code: status.code(),
+                    stdout,
+                    stderr: self.stderr(),
+                });
+            }
+            if Instant::now() > until {
+                return None;
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Runs another subcommand to its end.
+    pub fn command(arguments: &[&str]) -> Exit {
+        let output = Command::new(env!("CARGO_BIN_EXE_sealpost"))
+            .args(arguments)
+            .env("NO_COLOR", "1")
+            .env_remove("SEALPOST_CONFIG")
+            .stdin(Stdio::null())
+            .output()
+            .expect("the binary can be started");
+        Exit {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- sealpost's stderr ---\n{}", self.stderr());
+        }
+    }
+}
