@@ -24,6 +24,8 @@ pub struct Figures {
     pub processes: f64,
     /// That the sinks saw.
     pub handshakes: f64,
+    /// Of those.
+    pub resumed: f64,
 }
 
 /// What the runs of a table have in common.
@@ -143,11 +145,12 @@ impl Display for Figures {
             pss_mib,
             processes,
             handshakes,
+            resumed,
         } = self;
         write!(
             f,
             "{rate:.0}/s, CPU {relay_cpu:.3} ms (source {source_cpu:.3}, sink {sink_cpu:.3}), \
-             {pss_mib:.1} MiB in {processes}, {handshakes} handshakes"
+             {pss_mib:.1} MiB in {processes}, {handshakes} handshakes ({resumed} resumed)"
         )
     }
 }
@@ -213,6 +216,7 @@ const SMARTHOST: &[Row] = &[
     SINK,
     PROCESSES,
     HANDSHAKES,
+    RESUMED,
 ];
 
 const QUEUE: &[Row] = &[
@@ -237,6 +241,7 @@ const QUEUE: &[Row] = &[
     SINK,
     PROCESSES,
     HANDSHAKES,
+    RESUMED,
 ];
 
 const SOURCE: Row = Row {
@@ -263,6 +268,13 @@ const PROCESSES: Row = Row {
 const HANDSHAKES: Row = Row {
     name: "TLS handshakes at the sinks",
     figure: |run| run.handshakes,
+    digits: 0,
+    targets: &[],
+};
+
+const RESUMED: Row = Row {
+    name: "of them resumed",
+    figure: |run| run.resumed,
     digits: 0,
     targets: &[],
 };

@@ -5,6 +5,9 @@
 //! processes of their own, so that the CPU of each is known. `make bench ARGS="--quick"` takes a few
 //! minutes; without root or Postfix, Sealpost is measured alone.
 
+// A program of several files: `pub` is for the neighbours.
+#![allow(unreachable_pub)]
+
 mod figures;
 mod measure;
 mod peers;
@@ -23,6 +26,7 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Measures Sealpost and Postfix in turn, and prints a table.
 #[derive(Debug, Parser)]
 #[command(name = "bench")]
+#[allow(clippy::struct_excessive_bools)] // the flags of a command line
 struct Arguments {
     /// Messages of each run of part A.
     #[arg(long, default_value_t = 10_000)]
@@ -63,6 +67,9 @@ struct Arguments {
     /// Leaves logs and configurations there.
     #[arg(long)]
     keep: bool,
+    /// A further line for Postfix's main.cf, NAME=VALUE; may be repeated.
+    #[arg(long)]
+    postfix: Vec<String>,
     /// The program to measure.
     #[arg(long, default_value = env!("CARGO_BIN_EXE_sealpost"))]
     sealpost: PathBuf,

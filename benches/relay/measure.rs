@@ -1,8 +1,8 @@
 //! One run: what it took, seen from outside.
 
 use crate::figures::{self, Figures, Relay};
-use crate::peers::{Load, SinkProcess, SourceProcess, domain};
-use crate::processes::{Tree, Usage};
+use crate::peers::{Load, Seen, SinkProcess, SourceProcess, domain};
+use crate::processes::{Tree, pss};
 use crate::{Arguments, Part, postfix, queue, smarthost};
 use lab::dns::DnsServer;
 use std::io;
@@ -14,8 +14,11 @@ use std::time::{Duration, Instant};
 
 /// The longest time that a single run may take.
 pub const LIMIT: Duration = Duration::from_secs(1200);
-/// How often memory is looked at. Looking costs CPU, at Postfix's many processes some milliseconds.
-const SAMPLING: Duration = Duration::from_millis(500);
+/// How often memory is looked at, at most.
+const SAMPLING: Duration = Duration::from_millis(250);
+/// Looking costs CPU, at Postfix's many processes some hundredths of a second: the wait until the next look is
+/// so many times what the last one took.
+const SPARSENESS: u32 = 50;
 
 /// Both parts, and the table.
 pub async fn all(arguments: &Arguments) -> io::Result<()> {
@@ -82,9 +85,8 @@ impl Surroundings {
 pub struct Watch {
     relay: Vec<Tree>,
     begin: Instant,
-    before: [Usage; 3],
-    messages_before: u64,
-    handshakes_before: u64,
+    before: [Duration; 3],
+    seen: Seen,
     sampler: Sampler,
 }
 
@@ -92,12 +94,11 @@ impl Watch {
     /// Begins; `relay` are the roots of all that belongs to what is measured.
     pub async fn begin(around: &mut Surroundings, relay: &[Tree]) -> io::Result<Self> {
         let seen = around.sink.seen().await?;
-        let before = usages(relay, around);
+        let before = cpu(relay, around);
         Ok(Self {
             relay: relay.to_vec(),
             before,
-            messages_before: seen.messages,
-            handshakes_before: seen.handshakes,
+            seen,
             sampler: Sampler::start(relay.to_vec()),
             begin: Instant::now(),
         })
@@ -105,19 +106,19 @@ impl Watch {
 
     /// Waits for the last message.
     pub async fn end(self, around: &mut Surroundings, messages: u64) -> io::Result<Figures> {
-        let all = self.messages_before + messages;
+        let all = self.seen.messages + messages;
         let reached = around.sink.wait(all, LIMIT).await?;
         let seconds = self.begin.elapsed().as_secs_f64();
-        let after = usages(&self.relay, around);
+        let after = cpu(&self.relay, around);
         let seen = around.sink.seen().await?;
         let (pss_kib, processes) = self.sampler.end();
         if !reached {
-            let arrived = seen.messages - self.messages_before;
+            let arrived = seen.messages - self.seen.messages;
             let problem = format!("{arrived} of {messages} messages arrived");
             return Err(io::Error::other(problem));
         }
         let per_message = |index: usize| {
-            let used = after[index].cpu.saturating_sub(self.before[index].cpu);
+            let used = after[index].saturating_sub(self.before[index]);
             used.as_secs_f64() * 1000.0 / messages as f64
         };
         Ok(Figures {
@@ -127,20 +128,16 @@ impl Watch {
             sink_cpu: per_message(2),
             pss_mib: pss_kib as f64 / 1024.0,
             processes: processes as f64,
-            handshakes: (seen.handshakes - self.handshakes_before) as f64,
+            handshakes: (seen.handshakes - self.seen.handshakes) as f64,
+            resumed: (seen.resumed - self.seen.resumed) as f64,
         })
     }
 }
 
-fn usages(relay: &[Tree], around: &Surroundings) -> [Usage; 3] {
-    let mut sum = Usage::default();
-    for tree in relay {
-        let usage = tree.usage();
-        sum.cpu += usage.cpu;
-        sum.processes += usage.processes;
-    }
-    let (source, sink) = (around.source.tree(), around.sink.tree());
-    [sum, source.usage(), sink.usage()]
+/// The CPU used so far by relay, source and sink.
+fn cpu(relay: &[Tree], around: &Surroundings) -> [Duration; 3] {
+    let relay = relay.iter().map(|tree| tree.cpu()).sum();
+    [relay, around.source.tree().cpu(), around.sink.tree().cpu()]
 }
 
 /// Looks at the relay's memory from time to time.
@@ -156,13 +153,15 @@ impl Sampler {
         let thread = std::thread::spawn(move || {
             let mut peak = (0, 0);
             loop {
-                let pss = relay.iter().map(|tree| tree.pss()).sum::<u64>();
-                let processes = relay.iter().map(|tree| tree.processes().len()).sum();
-                peak = peak.max((pss, processes));
+                let begin = Instant::now();
+                let processes = relay.iter().flat_map(|tree| tree.processes());
+                let processes = processes.collect::<Vec<_>>();
+                let pss = processes.iter().filter_map(|id| pss(*id)).sum::<u64>();
+                peak = peak.max((pss, processes.len()));
                 if stopped.load(Ordering::Relaxed) {
                     return peak;
                 }
-                std::thread::park_timeout(SAMPLING);
+                std::thread::park_timeout(SAMPLING.max(SPARSENESS * begin.elapsed()));
             }
         });
         Self { stop, thread }

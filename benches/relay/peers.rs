@@ -79,7 +79,6 @@ pub struct SinkProcess {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Seen {
     pub messages: u64,
-    pub connections: u64,
     pub handshakes: u64,
     pub resumed: u64,
 }
@@ -102,12 +101,11 @@ impl SinkProcess {
     pub async fn seen(&mut self) -> io::Result<Seen> {
         self.peer.tell("seen")?;
         let numbers = numbers(&self.peer.answer().await?)?;
-        let &[messages, connections, handshakes, resumed] = numbers.as_slice() else {
+        let &[messages, handshakes, resumed] = numbers.as_slice() else {
             return Err(io::Error::other("the sink does not count"));
         };
         Ok(Seen {
             messages,
-            connections,
             handshakes,
             resumed,
         })
@@ -210,10 +208,7 @@ pub fn run_sink(hosts: u8, delay: u64) -> io::Result<()> {
                 }
                 None => {
                     let seen = sink.counts();
-                    println!(
-                        "{} {} {} {}",
-                        seen.messages, seen.connections, seen.handshakes, seen.resumed
-                    );
+                    println!("{} {} {}", seen.messages, seen.handshakes, seen.resumed);
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! An instance of Debian's Postfix of its own, in a temporary directory, in its best set-up: connections
 //! and TLS sessions are used again, 200 processes, nothing that looks into messages or waits on purpose.
 
+use crate::Arguments;
 use crate::peers::domain;
 use crate::processes::Tree;
 use crate::sealpost::{free_address, greets};
@@ -66,12 +67,12 @@ pub fn version() -> String {
 }
 
 impl Postfix {
-    pub async fn start(at: &Path, way: &Way, intake: Intake, keep: bool) -> io::Result<Self> {
+    pub async fn start(arguments: &Arguments, way: &Way, intake: Intake) -> io::Result<Self> {
         let directory = tempfile::Builder::new()
             .prefix("bench-postfix-")
             .permissions(fs::Permissions::from_mode(0o755)) // user postfix must come in
-            .disable_cleanup(keep)
-            .tempdir_in(at)?;
+            .disable_cleanup(arguments.keep)
+            .tempdir_in(&arguments.directory)?;
         let address = free_address()?;
         let tree = Tree { root: 0 };
         let mut postfix = Self {
@@ -79,7 +80,7 @@ impl Postfix {
             tree,
             address,
         };
-        postfix.configure(way, intake)?;
+        postfix.configure(way, intake, &arguments.postfix)?;
         postfix.ask(PROGRAM, &["start"])?;
         let begin = Instant::now();
         while !postfix.is_up() {
@@ -143,7 +144,7 @@ impl Postfix {
             .output()
     }
 
-    fn configure(&self, way: &Way, intake: Intake) -> io::Result<()> {
+    fn configure(&self, way: &Way, intake: Intake, further: &[String]) -> io::Result<()> {
         for name in ["config", "queue", "data"] {
             fs::create_dir(self.path(name))?;
         }
@@ -166,6 +167,9 @@ impl Postfix {
         }
         if intake == Intake::Held {
             main.push_str("smtpd_recipient_restrictions = check_client_access static:HOLD\n");
+        }
+        for setting in further {
+            let _ = writeln!(main, "{setting}");
         }
         fs::write(self.path("config/main.cf"), main)?;
         fs::write(self.path("config/master.cf"), master)
@@ -232,6 +236,7 @@ minimal_backoff_time = 3600s
 fn master_cf(address: SocketAddr) -> String {
     format!(
         "{address} inet n - n - - smtpd
+pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
 tlsmgr unix - - n 1000? 1 tlsmgr

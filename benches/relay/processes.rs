@@ -13,13 +13,6 @@ pub struct Tree {
     pub root: u32,
 }
 
-/// The CPU used so far, and the memory in use.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Usage {
-    pub cpu: Duration,
-    pub processes: usize,
-}
-
 #[derive(Debug, PartialEq, Eq)]
 struct Stat {
     parent: u32,
@@ -34,19 +27,8 @@ impl Tree {
     }
 
     /// User and system time of all, those that ended included.
-    pub fn usage(self) -> Usage {
-        let stats = self.stats();
-        Usage {
-            cpu: TICK * stats.iter().map(|(_, stat)| stat.ticks).sum(),
-            processes: stats.len(),
-        }
-    }
-
-    /// The proportional set size of all, in KiB.
-    pub fn pss(self) -> u64 {
-        let rollup = |id: u32| fs::read_to_string(format!("/proc/{id}/smaps_rollup")).ok();
-        let all = self.processes().into_iter().filter_map(rollup);
-        all.filter_map(|text| pss_of(&text)).sum()
+    pub fn cpu(self) -> Duration {
+        TICK * self.stats().iter().map(|(_, stat)| stat.ticks).sum()
     }
 
     fn stats(self) -> Vec<(u32, Stat)> {
@@ -90,7 +72,9 @@ fn parse(text: &str) -> Option<Stat> {
     })
 }
 
-fn pss_of(rollup: &str) -> Option<u64> {
+/// The proportional set size of a process, in KiB.
+pub fn pss(id: u32) -> Option<u64> {
+    let rollup = fs::read_to_string(format!("/proc/{id}/smaps_rollup")).ok()?;
     let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
     line.trim().strip_suffix(" kB")?.parse().ok()
 }

@@ -50,8 +50,7 @@ async fn run(
         None => Way::Direct(around.sink.addresses.clone()),
         Some(sealpost) => Way::Through(sealpost.address),
     };
-    let (at, keep) = (&arguments.directory, arguments.keep);
-    let postfix = Postfix::start(at, &way, Intake::Held, keep).await?;
+    let postfix = Postfix::start(arguments, &way, Intake::Held).await?;
     let load = Load {
         to: postfix.address,
         sessions: arguments.sessions,

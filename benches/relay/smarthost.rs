@@ -73,8 +73,7 @@ impl Running {
         match relay {
             Relay::Postfix => {
                 let way = Way::Direct(around.sink.addresses.clone());
-                let (at, keep) = (&arguments.directory, arguments.keep);
-                let postfix = Postfix::start(at, &way, Intake::Delivered, keep).await?;
+                let postfix = Postfix::start(arguments, &way, Intake::Delivered).await?;
                 Ok(Self::Postfix(postfix))
             }
             Relay::Sealpost => {
