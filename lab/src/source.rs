@@ -261,7 +261,8 @@ mod tests {
 
     #[tokio::test]
     async fn every_message_arrives() {
-        let sink = Sink::start(&["127.0.0.1:0".parse().unwrap()], SinkSettings::default());
+        let anywhere = ["127.0.0.1:0".parse().unwrap()];
+        let sink = Sink::start(&anywhere, SinkSettings::default());
         let sink = sink.await.unwrap();
         let settings = SourceSettings {
             to: sink.addresses()[0],
