@@ -115,13 +115,18 @@ impl Failure {
         }
     }
 
-    /// Whether the host can be reached over its other address family with better hope: a refusal on
-    /// policy grounds, which is often about the source address.
+    /// Whether the host's other address family gives better hope: a refusal on policy grounds before
+    /// anything was accepted, which is often about the source address.
     pub(super) fn is_policy_refusal(&self) -> bool {
-        let Self::Refused { reply, .. } = self else {
+        let Self::Refused { stage, reply } = self else {
             return false;
         };
-        (500..=599).contains(&reply.code)
+        let before_acceptance = match stage {
+            Stage::Greeting | Stage::Ehlo | Stage::EhloAfterTls | Stage::Mail | Stage::Rcpt => true,
+            Stage::Starttls | Stage::Data | Stage::Content | Stage::FinalDot | Stage::Rset => false,
+        };
+        before_acceptance
+            && (500..=599).contains(&reply.code)
             && reply
                 .enhanced
                 .is_some_and(|e| e.class == 5 && e.subject == 7)

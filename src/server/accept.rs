@@ -20,8 +20,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// How long accepting pauses at `client.max_sessions` before clients are answered 421.
 const FULL_PAUSE: Duration = Duration::from_secs(10);
-/// Clients answered 421 after one such pause, at most.
-const MAX_REFUSALS: usize = 1024;
+/// Clients answered 421 after one such pause, and at the end, at most.
+const MAX_DISMISSALS: usize = 1024;
 /// How long accepting pauses when the process is out of file descriptors or memory.
 const EXHAUSTED_PAUSE: Duration = Duration::from_secs(1);
 /// How long a client may take that is only told to go.
@@ -81,6 +81,7 @@ impl BoundListener {
                     () = accepting.shutdown.draining.cancelled() => {}
                     () = accepting.run() => {}
                 }
+                accepting.dismiss_waiting(Say::ShuttingDown, || false);
             });
         }
         join_all(loops).await;
@@ -100,15 +101,21 @@ impl Accepting {
     async fn run(&self) {
         loop {
             let max = self.context.settings.borrow().max_sessions;
-            if self.context.admission.wait_for_room(max, FULL_PAUSE).await == Room::Full {
-                self.refuse_waiting(max);
+            let admission = &self.context.admission;
+            if admission.wait_for_room(max, FULL_PAUSE).await == Room::Full {
+                let enough = || admission.room(max) == Room::Free;
+                self.dismiss_waiting(Say::TooManySessions, enough);
                 continue;
             }
             match self.acceptor.accept().await {
-                Ok((socket, from)) => self.begin(socket, from),
+                Ok((socket, from)) => {
+                    // Another listener's clients may have taken the last place meanwhile.
+                    admission.wait_for_room(max, FULL_PAUSE).await;
+                    self.begin(socket, from);
+                }
                 Err(error) if is_exhaustion(&error) => {
                     tracing::warn!(%error, "accepting pauses");
-                    let freed = self.context.admission.freed();
+                    let freed = admission.freed();
                     let _ = timeout(EXHAUSTED_PAUSE, freed).await;
                     // A session that ended may not have closed its socket at this very moment.
                     sleep(Duration::from_millis(10)).await;
@@ -118,16 +125,16 @@ impl Accepting {
         }
     }
 
-    /// Nobody made room for long: those who wait are told, rather than left to time out.
-    fn refuse_waiting(&self, max_sessions: usize) {
-        for _ in 0..MAX_REFUSALS {
-            if self.context.admission.room(max_sessions) == Room::Free {
+    /// Those who wait to be accepted are told why they are not, rather than left to time out.
+    fn dismiss_waiting(&self, why: Say, enough: impl Fn() -> bool) {
+        for _ in 0..MAX_DISMISSALS {
+            if enough() {
                 return;
             }
             let Some(Ok((socket, _))) = self.acceptor.accept().now_or_never() else {
                 return;
             };
-            self.refuse(socket, Say::TooManySessions);
+            self.refuse(socket, why);
         }
     }
 

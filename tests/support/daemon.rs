@@ -74,16 +74,7 @@ impl Daemon {
         let admin = admin.expect("a test's configuration has admin.listen");
         let file = directory.path().join("sealpost.toml");
         std::fs::write(&file, config).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_sealpost"))
-            .args(["run", "--config"])
-            .arg(&file)
-            .env_remove("NOTIFY_SOCKET")
-            .env_remove("SEALPOST_CONFIG")
-            .stdin(Stdio::null())
-            .stdout(File::create(directory.path().join("stdout")).unwrap())
-            .stderr(File::create(directory.path().join("stderr")).unwrap())
-            .spawn()
-            .expect("the binary can be started");
+        let child = run(directory.path());
         Self {
             child,
             directory,
@@ -257,6 +248,15 @@ impl Daemon {
         }
     }
 
+    /// Ends it by this signal, `TERM` or `KILL`, and starts it again with the same file and directory, once it is gone.
+    pub async fn restart(&mut self, signal: &str) {
+        self.signal(signal);
+        let gone = self.wait_exit(PATIENCE).await;
+        assert!(gone.is_some(), "still there {PATIENCE:?} after SIG{signal}");
+        self.child = run(self.directory.path());
+        self.wait_until_ready().await;
+    }
+
     /// Runs another subcommand to its end.
     pub fn command(arguments: &[&str]) -> Exit {
         let output = Command::new(env!("CARGO_BIN_EXE_sealpost"))
@@ -272,6 +272,27 @@ impl Daemon {
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
     }
+}
+
+/// The daemon with `sealpost.toml` of a directory; what it prints is added to what another one there has.
+fn run(directory: &Path) -> Child {
+    let output = |name: &str| {
+        let file = File::options()
+            .create(true)
+            .append(true)
+            .open(directory.join(name));
+        file.unwrap()
+    };
+    Command::new(env!("CARGO_BIN_EXE_sealpost"))
+        .args(["run", "--config"])
+        .arg(directory.join("sealpost.toml"))
+        .env_remove("NOTIFY_SOCKET")
+        .env_remove("SEALPOST_CONFIG")
+        .stdin(Stdio::null())
+        .stdout(output("stdout"))
+        .stderr(output("stderr"))
+        .spawn()
+        .expect("the binary can be started")
 }
 
 impl Drop for Daemon {
