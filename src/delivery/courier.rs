@@ -192,15 +192,15 @@ impl Courier {
                 Ok(ready) => ready,
                 Err(unreached) => return self.unreached(visit, unreached).await,
             };
-            if ready.uses == 0 {
-                visit.tried += 1;
-            }
             let carried = self.transactions(visit, &mut ready).await;
+            if carried == Carried::Stale && stale < STALE_CONNECTIONS {
+                stale += 1;
+                reuse = Reuse::No;
+                continue;
+            }
+            // Over a kept connection as well: it is an address at which delivery was tried.
+            visit.tried += 1;
             match carried {
-                Carried::Stale if stale < STALE_CONNECTIONS => {
-                    stale += 1;
-                    reuse = Reuse::No;
-                }
                 Carried::Stale => return visit.give_up(&ready, Stage::Mail),
                 Carried::Done(after) => self.release(ready, after, visit.stop.settings),
             }
@@ -339,6 +339,7 @@ fn timestamp(time: SystemTime) -> String {
     }
 }
 
+#[derive(PartialEq, Eq)]
 enum Carried {
     Done(After),
     /// A kept connection was dead or dying: no message's fault.
