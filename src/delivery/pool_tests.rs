@@ -15,7 +15,6 @@ impl Observer for Deaf {
     fn handshake(&self, _: &TlsSeen, _: Duration) {}
     fn tls_failure(&self, _: &TlsFailure, _: PolicySource, _: crate::delivery::Enforced) {}
     fn connections(&self, _: usize, _: usize) {}
-    fn eight_bit_refused(&self) {}
 }
 
 const LIMITS: Limits = Limits {

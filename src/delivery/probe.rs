@@ -51,7 +51,6 @@ impl Observer for Nobody {
     fn handshake(&self, _: &TlsSeen, _: Duration) {}
     fn tls_failure(&self, _: &TlsFailure, _: PolicySource, _: Enforced) {}
     fn connections(&self, _: usize, _: usize) {}
-    fn eight_bit_refused(&self) {}
 }
 
 /// Visits one address.
