@@ -23,8 +23,4 @@ impl Observer for Ledger {
                 .set(i64::try_from(count).unwrap_or(i64::MAX));
         }
     }
-
-    fn eight_bit_refused(&self) {
-        Self::eight_bit_refused(self);
-    }
 }

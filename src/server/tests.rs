@@ -42,6 +42,7 @@ fn outcome(text: &str) -> Outcome {
         possible_duplicate: PossibleDuplicate::No,
         attempts: 1,
         blocked: None,
+        missing: None,
     }
 }
 
