@@ -17,9 +17,6 @@ pub trait Observer: Send + Sync + std::fmt::Debug {
 
     /// How many connections to MX hosts are in use and how many are kept for later.
     fn connections(&self, active: usize, idle: usize);
-
-    /// 8-bit content met a host without 8BITMIME.
-    fn eight_bit_refused(&self);
 }
 
 /// What `enforce = "dry-run"` is for.

@@ -16,7 +16,6 @@ impl Observer for Deaf {
     fn tls_failure(&self, _: &TlsFailure, _: PolicySource, _: crate::delivery::Enforced) {}
     fn would_block(&self, _: &crate::delivery::WouldBlock<'_>) {}
     fn connections(&self, _: usize, _: usize) {}
-    fn eight_bit_refused(&self) {}
 }
 
 const LIMITS: Limits = Limits {

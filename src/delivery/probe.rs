@@ -52,7 +52,6 @@ impl Observer for Nobody {
     fn tls_failure(&self, _: &TlsFailure, _: PolicySource, _: Enforced) {}
     fn would_block(&self, _: &crate::delivery::WouldBlock<'_>) {}
     fn connections(&self, _: usize, _: usize) {}
-    fn eight_bit_refused(&self) {}
 }
 
 /// Visits one address.

@@ -34,8 +34,4 @@ impl Observer for Ledger {
                 .set(i64::try_from(count).unwrap_or(i64::MAX));
         }
     }
-
-    fn eight_bit_refused(&self) {
-        Self::eight_bit_refused(self);
-    }
 }
