@@ -248,11 +248,15 @@ impl Daemon {
         }
     }
 
-    /// Ends it by this signal, `TERM` or `KILL`, and starts it again with the same file and directory, once it is gone.
-    pub async fn restart(&mut self, signal: &str) {
+    /// Ends it by this signal, `TERM` or `KILL`, and waits until it is gone.
+    pub async fn end(&mut self, signal: &str) {
         self.signal(signal);
         let gone = self.wait_exit(PATIENCE).await;
         assert!(gone.is_some(), "still there {PATIENCE:?} after SIG{signal}");
+    }
+
+    /// Starts it again with the same file and directory, and waits until it is ready.
+    pub async fn start_again(&mut self) {
         self.child = run(self.directory.path());
         self.wait_until_ready().await;
     }
