@@ -116,8 +116,19 @@ impl Daemon {
 
     /// Kills it with this signal, waits for its end and starts it again as it was; its log goes on.
     pub async fn restart(&mut self, signal: &str) {
+        self.end(signal).await;
+        self.start_again().await;
+    }
+
+    /// Ends it by this signal, `TERM` or `KILL`, and waits until it is gone.
+    pub async fn end(&mut self, signal: &str) {
         self.signal(signal);
-        self.wait_exit(PATIENCE).await.expect("it ends");
+        let gone = self.wait_exit(PATIENCE).await;
+        assert!(gone.is_some(), "still there {PATIENCE:?} after SIG{signal}");
+    }
+
+    /// Starts it again with the same file and directory, and waits until it is ready.
+    pub async fn start_again(&mut self) {
         self.child = Self::run(&[], self.directory.path());
         self.wait_until_ready().await;
     }
