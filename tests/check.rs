@@ -398,3 +398,24 @@ async fn a_check_needs_no_daemon_and_leaves_a_running_one_alone() {
     assert_eq!(world.daemon.metric("tls_handshakes_total", &[]).await, 0.0);
     assert_eq!(world.send("x@a.test").await.code, 250);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_handshake_means_what_plaintext_fallback_makes_of_it() {
+    for (fallback, code, words) in [
+        ("delayed", 3, "TLS failed, plaintext not before 2"),
+        ("immediate", 0, "ok, in the clear"),
+        ("never", 1, "451 4.7.5 default policy of a.test"),
+    ] {
+        let handshake = lab::mx::Handshake::Alert(80);
+        let broken = Script {
+            handshake,
+            ..Script::default()
+        };
+        let config = format!("relay.plaintext_fallback = '{fallback}'");
+        let bench = Bench::of(World::new().domain("a.test", broken).config(&config)).await;
+        let exit = bench.check(&["a.test"]).await;
+        assert_eq!(exit.code, Some(code), "{fallback}: {exit:?}");
+        assert!(exit.stdout.contains(words), "{fallback}: {}", exit.stdout);
+        assert!(!bench.net.mx("a.test").mail_octets_in_clear());
+    }
+}

@@ -926,3 +926,152 @@ async fn a_domain_that_cannot_be_one_is_refused_at_rcpt() {
     }
     assert_eq!(world.net.dns.questions(), Vec::new());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn our_own_name_is_said_in_a_labels() {
+    let world = World::new()
+        .domain("a.test", Script::default())
+        .config("hostname = 'rélay.Test'")
+        .start()
+        .await;
+    assert_eq!(world.send("x@a.test").await.code, 250);
+    let mx = world.mx("a.test");
+    assert_eq!(mx.connections()[0].commands[0], "EHLO xn--rlay-bpa.test");
+    assert_eq!(mx.violations(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_dns_server_does_not_stop_mail() {
+    let world = World::new()
+        .domain("a.test", Script::default())
+        .domain("b.test", Script::default())
+        .config_with(|net| {
+            let (dead, alive) = (net.ports.next(), net.dns.address());
+            format!("dns.servers = ['{dead}', '{alive}']\ndns.timeout = '2s'")
+        })
+        .start()
+        .await;
+    expect(
+        &world,
+        &[("a.test", 250, "2.0.0", ""), ("b.test", 250, "2.0.0", "")],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_next_hop_always_sees_the_same_source_address() {
+    let mut builder = World::new().config(
+        "outbound.bind = ['127.0.0.81', '127.0.0.82', '::1']\noutbound.messages_per_connection = 1",
+    );
+    let domains: Vec<String> = (0..24).map(|n| format!("d{n}.test")).collect();
+    for domain in &domains {
+        builder = builder.domain(domain, Script::default());
+    }
+    let world = builder.start().await;
+    let recipients: Vec<String> = domains.iter().map(|domain| format!("x@{domain}")).collect();
+    let recipients: Vec<&str> = recipients.iter().map(String::as_str).collect();
+    for _ in 0..3 {
+        let replies = world.send_lmtp(&recipients).await;
+        assert!(replies.iter().all(|reply| reply.code == 250));
+    }
+    let mut all = BTreeSet::new();
+    for domain in &domains {
+        let connections = world.mx(domain).connections();
+        let sources: BTreeSet<String> = connections
+            .iter()
+            .map(|connection| connection.peer.ip().to_string())
+            .collect();
+        assert_eq!((connections.len(), sources.len()), (3, 1), "{domain}");
+        all.extend(sources);
+    }
+    // One of them for all 24: once in 2^23.
+    assert_eq!(Vec::from_iter(all), ["127.0.0.81", "127.0.0.82"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_listener_may_have_a_name_and_an_address_of_its_own() {
+    let world = World::new()
+        .domain("a.test", Script::default())
+        .config_with(|net| {
+            let (smtp, lmtp) = (net.relay_smtp(), net.relay_lmtp());
+            format!(
+                "outbound.bind = ['127.0.0.83']\n\
+                 [[listen]]\naddress = '{smtp}'\nprotocol = 'smtp'\n\
+                 [[listen]]\naddress = '{lmtp}'\nprotocol = 'lmtp'\nhostname = 'second.test'\nbind = ['127.0.0.84']"
+            )
+        })
+        .start()
+        .await;
+    assert_eq!(world.send("x@a.test").await.code, 250);
+    assert_eq!(world.send_lmtp(&["x@a.test"]).await[0].code, 250);
+    assert_eq!(world.send("x@a.test").await.code, 250);
+    let seen: Vec<_> = world
+        .mx("a.test")
+        .connections()
+        .iter()
+        .map(|c| (c.commands[0].clone(), c.peer.ip().to_string()))
+        .collect();
+    let row = |name: &str, ip: &str| (format!("EHLO {name}"), ip.to_owned());
+    assert_eq!(
+        seen,
+        [
+            row("relay.test", "127.0.0.83"),
+            row("second.test", "127.0.0.84")
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn families_are_preferred_as_configured() {
+    if !ipv6() {
+        return;
+    }
+    for (preference, family) in [("ipv4", 4), ("ipv6", 6), ("ipv6-only", 6), ("ipv4-only", 4)] {
+        let world = World::new()
+            .domain("a.test", Script::default())
+            .host_v6("mx.a.test", Script::default())
+            .config(&format!("outbound.address_preference = '{preference}'"))
+            .start()
+            .await;
+        assert_eq!(world.send("x@a.test").await.code, 250);
+        let (four, six) = (world.mx("mx.a.test"), world.mx("mx.a.test#v6"));
+        let counts = (four.messages().len(), six.messages().len());
+        assert_eq!(
+            counts,
+            if family == 4 { (1, 0) } else { (0, 1) },
+            "{preference}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_on_policy_grounds_is_tried_once_over_the_other_family() {
+    if !ipv6() {
+        return;
+    }
+    let refusing = |text: &str| Script {
+        rcpt: (550, text).into(),
+        ..Script::default()
+    };
+    let world = World::new()
+        .domain("a.test", Script::default())
+        .host_v6("mx.a.test", refusing("5.7.1 no reverse name"))
+        .domain("b.test", Script::default())
+        .host_v6("mx.b.test", refusing("5.1.1 no such user"))
+        .domain("c.test", refusing("5.7.25 not you either"))
+        .host_v6("mx.c.test", refusing("5.7.1 no reverse name"))
+        .config("outbound.address_preference = 'ipv6'")
+        .start()
+        .await;
+    expect(
+        &world,
+        &[
+            ("a.test", 250, "2.0.0", "host mx.a.test[127."),
+            ("b.test", 550, "5.1.1", "host mx.b.test[fd5e:"),
+            ("c.test", 550, "5.7.25", "host mx.c.test[127."),
+        ],
+    )
+    .await;
+    assert!(world.mx("mx.b.test").connections().is_empty());
+    assert_eq!(world.mx("mx.c.test#v6").connections().len(), 1);
+}

@@ -20,7 +20,7 @@ fn said(reply: &Reply) -> (u16, &str) {
 /// Nothing of a message was ever readable on the way to this host, and it took none.
 fn assert_saw_nothing(mx: &Mx, what: &str) {
     assert!(!mx.mail_octets_in_clear(), "{what}: commands in the clear");
-    for secret in ["secret-marker", "sender@client.test", "x@"] {
+    for secret in ["secret-marker", "sender@client.test", ".test>"] {
         assert!(!mx.wire_contains(secret), "{what}: {secret} in the clear");
     }
     assert!(mx.messages().is_empty(), "{what}: a message was accepted");
@@ -876,4 +876,115 @@ async fn a_pin_is_the_certificate_or_its_key() {
     }
     let labels = [("authenticated", "fingerprint"), ("result", "delivered")];
     assert_eq!(world.daemon.metric("deliveries_total", &labels).await, 3.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_other_addresses_of_a_host_are_tried_over_tls_before_anything_else() {
+    let broken = || handshake(Handshake::Alert(80));
+    let mut builder = World::new()
+        .host("mx.a.test", Script::default())
+        .config("relay.plaintext_fallback = 'immediate'")
+        .config("[[rule]]\ndomains = ['b.test']\nrequire = 'encrypt'");
+    for n in 0..5 {
+        builder = builder.host(&format!("bad{n}.test"), broken());
+    }
+    let world = builder
+        .net(|net| {
+            for n in 0..5 {
+                let ip = net.mx(&format!("bad{n}.test")).address().ip();
+                net.dns.address_of("mx.a.test", ip);
+            }
+            net.dns
+                .mx("a.test", 10, "mx.a.test")
+                .mx("b.test", 10, "mx.a.test");
+        })
+        .start()
+        .await;
+    for domain in ["a.test", "b.test"] {
+        let reply = world.send(&format!("x@{domain}")).await;
+        assert_eq!(said(&reply), (250, "2.0.0"), "{reply}");
+        assert!(reply.contains("TLSv1.3"), "{reply}");
+    }
+    for n in 0..5 {
+        assert_saw_nothing(world.mx(&format!("bad{n}.test")), "bad");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stalled_handshakes_leave_time_for_the_next_mx() {
+    let stall = || handshake(Handshake::Stall);
+    let hosts = |domain: &str| {
+        ["one", "two", "three"]
+            .map(|name| format!("{name}.{domain}"))
+            .to_vec()
+    };
+    let mut builder = World::new()
+        .config("relay.reach_timeout = '8s'")
+        .config("[[rule]]\ndomains = ['b.test']\nrequire = 'encrypt'");
+    for domain in ["a.test", "b.test"] {
+        for (host, preference) in hosts(domain).iter().zip([10, 20, 30]) {
+            builder = builder.domain_with(domain, vec![(host.as_str(), preference, stall())]);
+        }
+        let good = format!("good.{domain}");
+        builder = builder.domain_with(domain, vec![(good.as_str(), 40, Script::default())]);
+    }
+    let world = builder.start().await;
+    for reply in world.send_lmtp(&["x@a.test", "x@b.test"]).await {
+        assert_eq!(said(&reply), (250, "2.0.0"), "{reply}");
+        assert!(reply.contains("host good."), "{reply}");
+    }
+    for host in [hosts("a.test"), hosts("b.test")].concat() {
+        assert_saw_nothing(world.mx(&host), &host);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_was_down_for_one_policy_is_up_for_another() {
+    // Its TLS is broken: that concerns whoever needs TLS, and not who never tries it.
+    let world = World::new()
+        .domain("a.test", handshake(Handshake::Alert(80)))
+        .dns(|dns| {
+            dns.mx("b.test", 10, "mx.a.test");
+        })
+        .config(
+            "[[rule]]\ndomains = ['a.test']\nrequire = 'verify'\n\
+             [[rule]]\ndomains = ['b.test']\nrequire = 'none'",
+        )
+        .start()
+        .await;
+    let reply = world.send("bound@a.test").await;
+    assert_eq!(said(&reply), (451, "4.7.5"), "{reply}");
+    let reply = world.send("free@b.test").await;
+    assert_eq!(said(&reply), (250, "2.0.0"), "{reply}");
+    // What is remembered answers at once, without a connection.
+    let connections = world.mx("a.test").connections().len();
+    let reply = world.send("bound@a.test").await;
+    assert_eq!(said(&reply), (451, "4.7.5"), "{reply}");
+    assert!(reply.contains("rule policy of a.test"), "{reply}");
+    assert_eq!(world.mx("a.test").connections().len(), connections);
+    assert!(!world.mx("a.test").wire_contains("bound@a.test"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_of_a_refused_host_name_reaches_the_reply_raw() {
+    let evil = "454 4.7.0 \x1b[2J\u{e9}vil \x07\x00 text\r\n";
+    let world = World::new()
+        .domain(
+            "a.test",
+            Script {
+                starttls: Act::raw(evil),
+                ..Script::default()
+            },
+        )
+        .config("[[rule]]\ndomains = ['a.test']\nrequire = 'encrypt'")
+        .start()
+        .await;
+    let reply = world.send("x@a.test").await;
+    assert_eq!(said(&reply), (451, "4.7.4"), "{reply}");
+    let printable = |c: char| c.is_ascii_graphic() || c == ' ';
+    assert!(
+        reply.lines.iter().all(|line| line.chars().all(printable)),
+        "{reply:?}"
+    );
+    assert!(reply.contains("vil"), "{reply}");
 }

@@ -327,20 +327,12 @@ impl Courier {
             (Failure::Tls(failure), Some(time)) if visit.fallback.is_empty() => {
                 Failure::TlsDelayed {
                     failure,
-                    plaintext_from: timestamp(time),
+                    plaintext_from: replies::timestamp(time),
                 }
             }
             (failure, _) => failure,
         };
         visit.host_failed(unreached.address, failure);
-    }
-}
-
-/// RFC 3339 in UTC, to the second.
-fn timestamp(time: SystemTime) -> String {
-    match jiff::Timestamp::try_from(time) {
-        Ok(time) => time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-        Err(_) => "later".into(),
     }
 }
 

@@ -8,15 +8,17 @@ use super::observer::{Enforced, Observer};
 use super::outcome::Channel;
 use super::reach::connect;
 use super::replies;
-use super::settings::DeliverySettings;
+use super::settings::{DeliverySettings, PlaintextFallback};
+use super::tls_memory;
+use crate::clock;
 use crate::discovery::ImplicitTls;
 use crate::names::MxHost;
-use crate::policy::{HostPolicy, PolicySource, TlsFailure};
+use crate::policy::{Encryption, HostPolicy, PolicySource, TlsFailure};
 use crate::smtp::reply::Reply;
 use crate::tls::{TlsClient, TlsSeen};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 /// For QUIT, when all is known.
 const QUIT_PATIENCE: Duration = Duration::from_secs(5);
@@ -41,6 +43,8 @@ pub enum Found {
     ClearToSend(Channel),
     /// It could not, and this is what the sender would be told.
     Refused(Reply),
+    /// Not yet: TLS fails, and after a while plaintext would be allowed.
+    Postponed(Reply),
 }
 
 /// A probe counts nothing.
@@ -56,16 +60,52 @@ impl Observer for Nobody {
 
 /// Visits one address.
 pub async fn probe(call: &Call<'_>) -> Found {
-    let failure = match timeout(call.within, visit(call)).await {
-        Ok(Ok(channel)) => return Found::ClearToSend(channel),
-        Ok(Err(failure)) => failure,
-        Err(_) => Failure::ConnectTimeout(call.within.as_secs()),
+    let until = Instant::now() + call.within;
+    let failure = match visit(call, Mode::Tls, until).await {
+        Ok(channel) => return Found::ClearToSend(channel),
+        Err(failure) => failure,
     };
-    let label = replies::host_label(call.host, call.address.ip());
-    Found::Refused(replies::failed(&label, &failure, call.policy).0)
+    let opportunistic = call.policy.enforce.encryption == Encryption::Opportunistic
+        && call.implicit_tls == ImplicitTls::No;
+    if let Failure::Tls(failure) = &failure
+        && opportunistic
+    {
+        return fallback(call, failure.clone(), until).await;
+    }
+    refused(call, &failure)
 }
 
-async fn visit(call: &Call<'_>) -> Result<Channel, Failure> {
+/// What `relay.plaintext_fallback` makes of a TLS failure that nobody knew of before.
+async fn fallback(call: &Call<'_>, failure: TlsFailure, until: Instant) -> Found {
+    match call.settings.plaintext_fallback {
+        PlaintextFallback::Never => refused(call, &Failure::Tls(failure)),
+        PlaintextFallback::Immediate => match visit(call, Mode::PlaintextFallback, until).await {
+            Ok(channel) => Found::ClearToSend(channel),
+            Err(failure) => refused(call, &failure),
+        },
+        PlaintextFallback::Delayed => {
+            let plaintext_from = replies::timestamp(clock::now() + tls_memory::DELAY);
+            Found::Postponed(reply(
+                call,
+                &Failure::TlsDelayed {
+                    failure,
+                    plaintext_from,
+                },
+            ))
+        }
+    }
+}
+
+fn refused(call: &Call<'_>, failure: &Failure) -> Found {
+    Found::Refused(reply(call, failure))
+}
+
+fn reply(call: &Call<'_>, failure: &Failure) -> Reply {
+    let label = replies::host_label(call.host, call.address.ip());
+    replies::failed(&label, failure, call.policy).0
+}
+
+async fn visit(call: &Call<'_>, mode: Mode, until: Instant) -> Result<Channel, Failure> {
     let v4 = call.address.is_ipv4();
     let source = call
         .settings
@@ -74,7 +114,8 @@ async fn visit(call: &Call<'_>) -> Result<Channel, Failure> {
         .copied()
         .find(|ip: &IpAddr| ip.is_ipv4() == v4);
     let limit = call.settings.connect_timeout;
-    let stream = match timeout(limit, connect(call.address, source)).await {
+    let patience = until.min(Instant::now() + limit);
+    let stream = match timeout_at(patience, connect(call.address, source)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return Err(Failure::Connect(error.to_string())),
         Err(_) => return Err(Failure::ConnectTimeout(limit.as_secs())),
@@ -87,13 +128,13 @@ async fn visit(call: &Call<'_>) -> Result<Channel, Failure> {
         implicit_tls: call.implicit_tls,
         tls: call.tls,
         observer: &Nobody,
-        mode: Mode::Tls,
+        mode,
         loops: match call.may_be_this_host {
             MayBeThisHost::Yes => LoopCheck::Greeting,
             MayBeThisHost::No => LoopCheck::Skip,
         },
     };
-    let session = establish(stream, &plan, Instant::now() + call.within).await?;
+    let session = establish(stream, &plan, until).await?;
     let channel = session.channel.clone();
     session.quit(QUIT_PATIENCE).await;
     Ok(channel)

@@ -11,7 +11,7 @@ use crate::smtp::reply::{Reply, Severity};
 use crate::smtp::status::EnhancedStatus;
 use crate::tls::Authenticated;
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// How a host is named: `mx1.example.com[192.0.2.1]`, or the bare address.
 pub(super) fn host_label(host: Option<&MxHost>, ip: IpAddr) -> String {
@@ -220,6 +220,14 @@ fn route_verdict(failure: &RouteFailure) -> Reply {
             | LookupFailure::TooManyAliases
             | LookupFailure::Malformed(_) => reply(451, 4, 3, text),
         },
+    }
+}
+
+/// RFC 3339 in UTC, to the second.
+pub(super) fn timestamp(time: SystemTime) -> String {
+    match jiff::Timestamp::try_from(time) {
+        Ok(time) => time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        Err(_) => "later".into(),
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 /// How long ago the first failure must lie.
-const DELAY: Duration = Duration::from_secs(5 * 60);
+pub(super) const DELAY: Duration = Duration::from_secs(5 * 60);
 /// Forgotten so long after the last failure.
 const MEMORY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Hosts remembered at most; beyond it no new one is, and its mail waits.

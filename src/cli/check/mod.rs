@@ -301,6 +301,10 @@ impl Visit {
                 visit.verdict = Verdict::of_reply(&reply);
                 visit.reply = Some(reply.to_string());
             }
+            Found::Postponed(reply) => {
+                visit.verdict = Verdict::Temporary;
+                visit.reply = Some(reply.to_string());
+            }
             Found::ClearToSend(Channel::Tls(seen)) => {
                 visit.tls = Some(seen.version.as_str());
                 visit.cipher = Some(seen.cipher);
