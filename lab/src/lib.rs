@@ -9,6 +9,7 @@
 //! | [`sink::Sink`] | a lean one for benchmarks, which only counts |
 //! | [`ca::Ca`] | certificates of every kind |
 //! | [`client::SmtpClient`] | a raw SMTP and LMTP client that checks replies strictly |
+//! | [`postfix::Postfix`] | a private instance of the machine's Postfix |
 //! | [`Ports`] | addresses of 127.0.0.0/8 that share one free port |
 //!
 //! A scenario is the good case plus one change:
@@ -56,7 +57,9 @@ pub mod dns;
 mod internet;
 pub mod mx;
 mod net;
+pub mod postfix;
 pub mod sink;
+pub mod source;
 mod tasks;
 mod tls;
 

@@ -8,7 +8,7 @@ use super::wire::{Glance, Stream, Wire};
 use crate::clock;
 use crate::discovery::ImplicitTls;
 use crate::names::{DomainName, MxHost};
-use crate::policy::{Encryption, HostPolicy, PlaintextPermit, TlsFailure};
+use crate::policy::{Encryption, HostPolicy, PlaintextPermit, TlsFailure, TlsVersion};
 use crate::smtp::extensions::{Extension, Extensions};
 use crate::smtp::reply::{Reply, Severity};
 use crate::tls::{Handshake, TlsClient, TlsSeen, TlsSession};
@@ -75,6 +75,15 @@ struct Greeted {
 struct Secured {
     wire: Wire,
     seen: Arc<TlsSeen>,
+    confirmed: Confirmed,
+}
+
+/// Whether the host has shown that it is content with the handshake too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Confirmed {
+    /// In TLS 1.3 our side is done first (RFC 8446 §2): a host that fails then says so, or leaves.
+    NotYet,
+    Yes,
 }
 
 /// Goes from a TCP connection to the leave to send.
@@ -87,7 +96,8 @@ pub(super) async fn establish(
         let mut secured = secure(stream, plan, until).await?;
         greeting(&mut secured.wire, plan, until)
             .await
-            .map_err(|e| secured.explain(e))?;
+            .map_err(|failure| secured.explain(failure, plan))?;
+        secured.confirmed = Confirmed::Yes;
         return secured.hello(plan, until).await;
     }
     let mut wire = Wire::new(Stream::Plain(stream));
@@ -212,7 +222,7 @@ impl Secured {
     /// EHLO under TLS; there is no HELO any more, the host has shown that it knows EHLO.
     async fn hello(mut self, plan: &Plan<'_>, until: Instant) -> Result<ClearToSend, Failure> {
         let said = say(&mut self.wire, "EHLO", plan, Stage::EhloAfterTls, until).await;
-        let reply = said.map_err(|e| self.explain(e))?;
+        let reply = said.map_err(|failure| self.explain(failure, plan))?;
         if !reply.is_positive() {
             return Err(Failure::Refused {
                 stage: Stage::EhloAfterTls,
@@ -228,12 +238,15 @@ impl Secured {
         })
     }
 
-    /// An alert that comes with the first read belongs to the handshake.
-    fn explain(&mut self, failure: Failure) -> Failure {
-        match self.wire.tls_fault.take() {
-            Some(fault) => Failure::Tls(fault),
-            None => failure,
-        }
+    /// What goes wrong at the first read belongs to the handshake.
+    fn explain(&mut self, failure: Failure, plan: &Plan<'_>) -> Failure {
+        let fault = match (self.wire.tls_fault.take(), self.confirmed, &failure) {
+            (Some(fault), _, _) => fault,
+            (None, Confirmed::NotYet, Failure::Lost { .. }) => TlsFailure::ConnectionLost,
+            (None, Confirmed::NotYet | Confirmed::Yes, _) => return failure,
+        };
+        observe_failure(&fault, plan);
+        Failure::Tls(fault)
     }
 }
 
@@ -302,7 +315,11 @@ async fn say(
 ) -> Result<Reply, Failure> {
     let wait = until.min(Instant::now() + COMMAND_TIMEOUT);
     let command = format!("{verb} {}\r\n", plan.hostname);
-    wire.send(command.as_bytes(), stage, wait).await?;
+    match wire.send(command.as_bytes(), stage, wait).await {
+        // What the host said before it left is the reason.
+        Ok(()) | Err(Failure::Lost { .. }) => {}
+        Err(failure) => return Err(failure),
+    }
     let reply = wire.reply(stage, wait).await?;
     match reply.severity() {
         Severity::Intermediate => Err(Failure::Unexpected { stage, reply }),
@@ -330,6 +347,10 @@ async fn secure(stream: TcpStream, plan: &Plan<'_>, until: Instant) -> Result<Se
     let wire = Wire::new(Stream::Tls(Box::new(stream)));
     Ok(Secured {
         wire,
+        confirmed: match seen.version {
+            TlsVersion::V1_2 => Confirmed::Yes,
+            TlsVersion::V1_3 => Confirmed::NotYet,
+        },
         seen: Arc::new(seen),
     })
 }

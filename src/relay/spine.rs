@@ -66,15 +66,18 @@ impl Delivery {
             return;
         };
         let mut offers = Vec::new();
-        let hosts = &route.hosts[..route.hosts.len().min(MAX_HOSTS)];
+        let hosts = &route.hosts;
+        // Hosts without an address cost nothing: they must not stand in the way of one that has one.
+        let mut left = MAX_HOSTS;
         for (at, host) in hosts.iter().enumerate() {
-            if book.is_done() || Instant::now() >= reach_until {
+            if book.is_done() || left == 0 || Instant::now() >= reach_until {
                 break;
             }
             let Some((addresses, policy)) = self.decide(book, &route, host) else {
                 continue;
             };
-            let until = share(reach_until, hosts.len() - at);
+            let until = share(reach_until, left.min(hosts.len() - at));
+            left -= 1;
             let stop = self.stop(book, &route, (host, addresses, &policy), until);
             let attempt = self
                 .relay

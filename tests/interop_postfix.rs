@@ -1,0 +1,443 @@
+//! Debian's Postfix on both sides of Sealpost: as the client that hands mail over, set up as `config/postfix` says, and
+//! as an MX host. Without root or without Postfix these tests say SKIPPED and pass.
+
+mod support;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use lab::client::SmtpClient;
+use lab::postfix::{Postfix, Setup, available, maildir};
+use support::{Daemon, Script, World, WorldBuilder};
+use tokio::task::JoinSet;
+
+/// Last octet of the client's address; those of Sealpost follow.
+const CLIENT: u8 = 250;
+const SUSPENDED: &str = "delivery temporarily suspended";
+
+/// How Postfix hands mail over.
+#[derive(Clone, Copy, Debug)]
+enum Over {
+    Lmtp,
+    Smtp,
+}
+
+/// One message for Postfix.
+#[derive(Clone, Debug)]
+struct Mail {
+    to: Vec<String>,
+    content: Vec<u8>,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postfix_to_postfix_over_lmtp_octet_by_octet() {
+    octet_by_octet(Over::Lmtp).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postfix_to_postfix_over_smtp_octet_by_octet() {
+    octet_by_octet(Over::Smtp).await;
+}
+
+/// 200 messages of 1 KB to 2 MB: Postfix, Sealpost, and STARTTLS to a Postfix whose certificate is verified.
+async fn octet_by_octet(over: Over) {
+    const MESSAGES: usize = 200;
+    if skipped() {
+        return;
+    }
+    let rule = "[[rule]]\ndomains = ['mail.test']\nrequire = 'verify'";
+    let world = quiet().config(rule).start().await;
+    let mx = postfix_mx(&world, "mail.test");
+    let client = client(&world, over);
+    let mails = (0..MESSAGES)
+        .map(|n| Mail {
+            to: vec!["someone@mail.test".to_owned()],
+            content: awkward(n, size(n, MESSAGES)),
+        })
+        .collect::<Vec<_>>();
+    inject(client.address(), mails.clone(), 4).await;
+    assert!(client.wait_until_empty(Duration::from_secs(120)).await);
+    assert!(mx.wait_until_empty(Duration::from_secs(30)).await);
+
+    let mut delivered = HashMap::<usize, Vec<Vec<u8>>>::new();
+    for content in mx.delivered() {
+        delivered.entry(number(&content)).or_default().push(content);
+    }
+    for (n, mail) in mails.iter().enumerate() {
+        let copies = delivered.get(&n).map_or(0, Vec::len);
+        assert_eq!(copies, 1, "message {n} came {copies} times");
+        let came = &delivered[&n][0];
+        // A maildir has the line ends of this machine.
+        let sent = String::from_utf8_lossy(&mail.content).replace("\r\n", "\n");
+        let came = String::from_utf8_lossy(came);
+        let above = came.strip_suffix(sent.as_str());
+        let above = above.unwrap_or_else(|| panic!("message {n} was changed on its way"));
+        let hops = above.matches("\nReceived: ").count();
+        assert_eq!(hops, 3, "Postfix, Sealpost and Postfix: {above}");
+    }
+    assert_eq!(delivered.len(), MESSAGES);
+    let tls = [
+        ("level", "verify"),
+        ("authenticated", "webpki"),
+        ("result", "delivered"),
+    ];
+    let over_tls = world.daemon.metric("deliveries_total", &tls).await;
+    assert_eq!(over_tls, MESSAGES as f64);
+    assert_eq!(client.lines("status=deferred"), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postfix_hands_sixty_domains_over_at_once_and_none_is_deferred() {
+    const DOMAINS: usize = 60;
+    if skipped() {
+        return;
+    }
+    let domains = (0..DOMAINS)
+        .map(|n| format!("d{n}.test"))
+        .collect::<Vec<_>>();
+    let world = with_domains(quiet(), &domains, &Script::default())
+        .start()
+        .await;
+    let client = client(&world, Over::Lmtp);
+    let to = domains
+        .iter()
+        .map(|domain| format!("someone@{domain}"))
+        .collect::<Vec<_>>();
+    let mail = Mail {
+        to,
+        content: numbered(0),
+    };
+    inject(client.address(), vec![mail], 1).await;
+    assert!(client.wait_until_empty(Duration::from_secs(30)).await);
+    assert_eq!(client.lines("status=deferred"), Vec::<String>::new());
+    assert_eq!(client.lines("status=sent").len(), DOMAINS);
+    for domain in &domains {
+        assert_eq!(world.mx(domain).messages().len(), 1, "{domain}");
+    }
+    let deliveries = world.daemon.deliveries();
+    let mut ids = deliveries
+        .iter()
+        .map(|event| Daemon::field(event, "id"))
+        .collect::<Vec<_>>();
+    ids.dedup();
+    assert_eq!(
+        (deliveries.len(), ids.len()),
+        (DOMAINS, 1),
+        "one transaction for all of them"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postfix_delivers_to_the_healthy_while_a_hundred_hosts_are_silent() {
+    const SILENT: usize = 100;
+    const HEALTHY: usize = 1000;
+    if skipped() {
+        return;
+    }
+    let silent = (0..SILENT)
+        .map(|n| format!("silent{n}.test"))
+        .collect::<Vec<_>>();
+    let healthy = (0..20)
+        .map(|n| format!("healthy{n}.test"))
+        .collect::<Vec<_>>();
+    let world = with_domains(quiet(), &silent, &Script::silent());
+    let world = with_domains(world, &healthy, &Script::default())
+        .start()
+        .await;
+    let client = client(&world, Over::Lmtp);
+    let mails = |count: usize, domains: &[String]| {
+        let mail = |n| Mail {
+            to: vec![format!("someone{n}@{}", domains[n % domains.len()])],
+            content: numbered(n),
+        };
+        (0..count).map(mail).collect::<Vec<_>>()
+    };
+    inject(client.address(), mails(SILENT, &silent), 4).await;
+    for domain in &silent {
+        assert!(world.mx(domain).wait_for_connections(1).await, "{domain}");
+    }
+    let began = Instant::now();
+    inject(client.address(), mails(HEALTHY, &healthy), 8).await;
+    for (n, domain) in healthy.iter().enumerate() {
+        let share = (HEALTHY - n).div_ceil(healthy.len());
+        let limit = Duration::from_secs(60).saturating_sub(began.elapsed());
+        let came = world
+            .mx(domain)
+            .wait_at_most(limit, |record| record.accepted().count() >= share);
+        assert!(came.await, "{domain} after {:?}", began.elapsed());
+    }
+    println!(
+        "{HEALTHY} messages past {SILENT} silent hosts in {:?}",
+        began.elapsed()
+    );
+    assert_eq!(client.lines(SUSPENDED), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postfix_over_lmtp_suspends_nothing_and_loses_nothing_in_twenty_restarts() {
+    let (lost, doubled) = restarts(Over::Lmtp, "TERM", 20).await;
+    assert_eq!((lost, doubled), (0, 0), "lost, doubled");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postfix_over_smtp_suspends_nothing_and_loses_nothing_in_restarts() {
+    let (lost, doubled) = restarts(Over::Smtp, "TERM", 6).await;
+    assert_eq!((lost, doubled), (0, 0), "lost, doubled");
+}
+
+/// What dies between the MX's 250 and its own leaves the message with the client: twice is better than never.
+#[tokio::test(flavor = "multi_thread")]
+async fn postfix_suspends_nothing_and_loses_nothing_when_sealpost_is_killed() {
+    let (lost, _) = restarts(Over::Lmtp, "KILL", 6).await;
+    assert_eq!(lost, 0, "lost");
+}
+
+/// Restarts Sealpost again and again while mail flows: how many messages were lost, and how many came twice.
+async fn restarts(over: Over, signal: &str, times: usize) -> (usize, usize) {
+    const DOMAINS: usize = 5;
+    /// Messages between two restarts.
+    const ROUND: usize = 50;
+    if skipped() {
+        return (0, 0);
+    }
+    let domains = (0..DOMAINS)
+        .map(|n| format!("d{n}.test"))
+        .collect::<Vec<_>>();
+    // The hosts are at some distance, so that there is always something on its way.
+    let distant = Script {
+        delay_per_flight: Duration::from_millis(50),
+        ..Script::default()
+    };
+    let mut world = with_domains(quiet(), &domains, &distant).start().await;
+    let client = client(&world, over);
+    let mails = |round: usize| {
+        let mail = |n: usize| Mail {
+            to: vec![format!("someone@{}", domains[n % DOMAINS])],
+            content: numbered(n),
+        };
+        (round * ROUND..(round + 1) * ROUND)
+            .map(mail)
+            .collect::<Vec<_>>()
+    };
+    for round in 0..times {
+        let before = arrived(&world, &domains).len();
+        let mut injecting = JoinSet::new();
+        injecting.spawn(inject(client.address(), mails(round), 4));
+        let until = Instant::now() + Duration::from_secs(20);
+        while arrived(&world, &domains).len() < before + ROUND / 5 && Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        world.daemon.restart(signal).await;
+        injecting.join_all().await;
+    }
+    assert!(
+        client.wait_until_empty(Duration::from_secs(60)).await,
+        "still {} queued",
+        client.queued()
+    );
+    assert_eq!(client.lines(SUSPENDED), Vec::<String>::new());
+    assert_eq!(client.lines("status=bounced"), Vec::<String>::new());
+    let mut count = vec![0_usize; times * ROUND];
+    for n in arrived(&world, &domains) {
+        count[n] += 1;
+    }
+    let deferred = client.lines("status=deferred").len();
+    println!(
+        "{times} restarts, {} messages, {deferred} attempts deferred",
+        count.len()
+    );
+    let lost = count.iter().filter(|times| **times == 0).count();
+    (lost, count.iter().filter(|times| **times > 1).count())
+}
+
+/// The numbers of all messages that any of these domains has accepted.
+fn arrived(world: &World, domains: &[String]) -> Vec<usize> {
+    let messages = domains
+        .iter()
+        .flat_map(|domain| world.mx(domain).messages());
+    messages.map(|message| number(&message.content)).collect()
+}
+
+/// swaks, a sender that people test servers with.
+#[tokio::test(flavor = "multi_thread")]
+async fn interop_swaks_sends_over_smtp_and_lmtp() {
+    if std::process::Command::new("swaks")
+        .arg("--version")
+        .output()
+        .is_err()
+    {
+        println!("SKIPPED: swaks is not installed");
+        return;
+    }
+    let world = quiet().domain("a.test", Script::default()).start().await;
+    for (protocol, address) in [("ESMTP", world.daemon.smtp), ("LMTP", world.daemon.lmtp)] {
+        let address = address.unwrap();
+        let to = format!("{}@a.test", protocol.to_lowercase());
+        let mut swaks = std::process::Command::new("swaks");
+        swaks.args(["--protocol", protocol, "--server", &address.to_string()]);
+        swaks.args([
+            "--to",
+            &to,
+            "--from",
+            "swaks@client.test",
+            "--helo",
+            "client.test",
+        ]);
+        let output = swaks.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{protocol}: {said}");
+    }
+    let messages = world.mx("a.test").messages();
+    let to = messages
+        .iter()
+        .flat_map(|message| message.addresses())
+        .collect::<Vec<_>>();
+    assert_eq!(to, ["esmtp@a.test", "lmtp@a.test"]);
+}
+
+fn skipped() -> bool {
+    if let Err(why) = available() {
+        println!("SKIPPED: {why}");
+        // Shown by nextest for tests that pass only where it is asked for.
+        eprintln!("SKIPPED: {why}");
+        return true;
+    }
+    false
+}
+
+/// A world that logs no more than an administrator's would.
+fn quiet() -> WorldBuilder {
+    World::new().config("[log]\nlevel = 'info'")
+}
+
+fn with_domains(world: WorldBuilder, domains: &[String], script: &Script) -> WorldBuilder {
+    domains
+        .iter()
+        .fold(world, |world, domain| world.domain(domain, script.clone()))
+}
+
+/// A Postfix that gives all mail to Sealpost as `config/postfix` says.
+fn client(world: &World, over: Over) -> Postfix {
+    let (lmtp, smtp) = (world.daemon.lmtp.unwrap(), world.daemon.smtp.unwrap());
+    let shipped = |name: &str| {
+        let path = format!("{}/config/postfix/{name}", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(path).unwrap();
+        let text = text.replace("127.0.0.1:2424", &lmtp.to_string());
+        text.replace(
+            "[127.0.0.1]:2525",
+            &format!("[{}]:{}", smtp.ip(), smtp.port()),
+        )
+    };
+    let (main, master) = match over {
+        Over::Lmtp => (shipped("main.cf"), shipped("master.cf")),
+        Over::Smtp => (shipped("relayhost.cf"), String::new()),
+    };
+    let listen = world.net.ports.at(CLIENT);
+    Postfix::start(&Setup {
+        listen,
+        main,
+        master,
+    })
+    .unwrap()
+}
+
+/// A Postfix that is the MX host of a domain, with a certificate of the laboratory.
+fn postfix_mx(world: &World, domain: &str) -> Postfix {
+    let (host, listen) = (format!("mx.{domain}"), world.net.ports.next());
+    world
+        .net
+        .dns
+        .mx(domain, 10, &host)
+        .address_of(&host, listen.ip());
+    let files = world.net.ca.files(&world.net.ca.identity(&host));
+    let main = format!(
+        "{}myhostname = {host}\nsmtpd_tls_security_level = encrypt\nsmtpd_tls_cert_file = {}\nsmtpd_tls_key_file = {}\n",
+        maildir(domain),
+        files.cert.display(),
+        files.key.display()
+    );
+    Postfix::start(&Setup {
+        listen,
+        main,
+        master: String::new(),
+    })
+    .unwrap()
+}
+
+/// Gives messages to a server over so many sessions; each must be accepted.
+async fn inject(server: SocketAddr, mails: Vec<Mail>, sessions: usize) {
+    let mut running = JoinSet::new();
+    let share = mails.len().div_ceil(sessions);
+    for mails in mails.chunks(share).map(<[Mail]>::to_vec) {
+        running.spawn(async move {
+            let mut client = SmtpClient::smtp(server).await.unwrap();
+            client.patience(Duration::from_secs(60));
+            for mail in mails {
+                let to = mail.to.iter().map(String::as_str).collect::<Vec<_>>();
+                let reply = client
+                    .mail("sender@postfix.test", &to, &mail.content)
+                    .await
+                    .unwrap();
+                assert_eq!(reply.code, 250, "{reply}");
+            }
+            client.command("QUIT").await.unwrap();
+        });
+    }
+    running.join_all().await;
+}
+
+/// From 1 KB to 2 MB, each step the same factor.
+fn size(n: usize, of: usize) -> usize {
+    let part = n as f64 / (of - 1) as f64;
+    (1000.0 * 2000_f64.powf(part)) as usize
+}
+
+fn numbered(n: usize) -> Vec<u8> {
+    format!("From: sender@postfix.test\r\nTo: someone\r\nMessage-ID: <{n}@postfix.test>\r\nX-Number: {n}\r\n\r\nhello\r\n").into_bytes()
+}
+
+/// The number of a message made by [`numbered`] or [`awkward`].
+fn number(content: &[u8]) -> usize {
+    let text = String::from_utf8_lossy(&content[..content.len().min(8192)]);
+    let (_, after) = text
+        .split_once("X-Number: ")
+        .expect("each message has a number");
+    let digits = after.split(|c: char| !c.is_ascii_digit()).next();
+    digits
+        .and_then(|digits| digits.parse().ok())
+        .expect("X-Number is one")
+}
+
+/// A message of about this size with everything in it that servers get wrong.
+fn awkward(n: usize, size: usize) -> Vec<u8> {
+    let long = "x".repeat(998);
+    let lines = [
+        ".",
+        "..",
+        ".hello",
+        "",
+        "From the start of a line",
+        "trailing blanks  \t",
+        "grüße, 8 bit \u{20ac}",
+        "QUIT",
+        "=20=\u{a0}",
+        " ",
+        long.as_str(),
+        "DATA",
+        "\ttab",
+    ];
+    let mut content = numbered(n);
+    content.truncate(content.len() - b"\r\nhello\r\n".len());
+    content.extend_from_slice(
+        b"Subject: folded\r\n\tsubject  of two lines\r\nMIME-Version: 1.0\r\n\
+          Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n",
+    );
+    let mut random = fastrand::Rng::with_seed(n as u64);
+    while content.len() < size {
+        let line = lines[random.usize(..lines.len())];
+        content.extend_from_slice(line.as_bytes());
+        content.extend_from_slice(b"\r\n");
+    }
+    content
+}
