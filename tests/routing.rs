@@ -1,6 +1,8 @@
 //! Where mail goes (RFC 5321 §5): MX hosts, addresses, this host, next hops of rules, and what the reply says when
 //! there is no way.
 
+#![allow(clippy::unwrap_used, reason = "it is test code")]
+
 mod support;
 
 use std::collections::BTreeSet;
@@ -48,9 +50,9 @@ async fn only_what_is_proven_is_permanent() {
     // Each has an address of its own, which must not be taken for an implicit MX.
     let mut builder = World::new();
     for (domain, fault) in faulty.clone() {
-        builder = builder
-            .host(domain, Script::default())
-            .dns(move |dns| drop(dns.fault(domain, RecordType::MX, fault)));
+        builder = builder.host(domain, Script::default()).dns(move |dns| {
+            dns.fault(domain, RecordType::MX, fault);
+        });
     }
     let world = builder
         .dns(|dns| {
@@ -611,7 +613,9 @@ async fn a_family_that_is_not_in_use_is_not_tried() {
         .domain("a.test", Script::default())
         .host_v6("mx.a.test", Script::default())
         .host_v6("mx.six.test", Script::default())
-        .dns(|dns| drop(dns.mx("six.test", 10, "mx.six.test")))
+        .dns(|dns| {
+            dns.mx("six.test", 10, "mx.six.test");
+        })
         .config("outbound.address_preference = 'ipv4-only'")
         .start()
         .await;
@@ -839,9 +843,13 @@ async fn port_465_of_a_next_hop_is_tls_from_the_first_octet() {
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_are_kept_as_long_as_they_live_and_no_longer() {
     let world = World::new()
-        .dns(|dns| drop(dns.ttl(3600)))
+        .dns(|dns| {
+            dns.ttl(3600);
+        })
         .domain("long.test", Script::default())
-        .dns(|dns| drop(dns.ttl(1)))
+        .dns(|dns| {
+            dns.ttl(1);
+        })
         .domain("short.test", Script::default())
         .start()
         .await;
@@ -865,7 +873,9 @@ async fn answers_are_kept_as_long_as_they_live_and_no_longer() {
 async fn a_route_that_failed_is_looked_up_again() {
     let world = World::new()
         .domain("a.test", Script::default())
-        .dns(|dns| drop(dns.fault("a.test", RecordType::MX, Fault::ServFail)))
+        .dns(|dns| {
+            dns.fault("a.test", RecordType::MX, Fault::ServFail);
+        })
         .config(FAST)
         .start()
         .await;

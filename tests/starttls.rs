@@ -1,6 +1,8 @@
 //! STARTTLS (RFC 3207) with hosts that get it wrong: where TLS is required, nothing of envelope or content is ever
 //! seen in the clear, and the reply says which policy, which host and what was wrong.
 
+#![allow(clippy::unwrap_used, reason = "it is test code")]
+
 mod support;
 
 use std::collections::BTreeMap;
@@ -39,6 +41,7 @@ fn tls(tls: Tls) -> Script {
 }
 
 /// Hosts that do not bring any TLS channel about: name, enhanced code's detail, words of the reply.
+#[expect(clippy::too_many_lines, reason = "it is a table")]
 fn without_channel() -> Vec<(&'static str, &'static str, &'static str, Script)> {
     let refuse = |code: u16, text: &str| Script {
         starttls: (code, text).into(),
@@ -208,6 +211,7 @@ fn replayed(ca: &Ca, host: &str) -> Identity {
 }
 
 /// One world for a level: a domain for every fault.
+#[expect(clippy::too_many_lines, reason = "a table is built, sent and compared")]
 async fn refuses_everything(level: &'static str, rule: &str) {
     let mut builder = World::new();
     let mut table: Vec<(String, &str, &str)> = Vec::new();
@@ -520,6 +524,7 @@ async fn sni_is_the_mx_host_as_published() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "a table is built, sent and compared")]
 async fn opportunistic_delivery_takes_every_certificate_and_records_what_is_wrong() {
     let mut builder = World::new().domain("good.test", Script::default());
     let mut labels: BTreeMap<String, &str> = BTreeMap::from([("good.test".to_owned(), "none")]);
@@ -663,7 +668,9 @@ async fn a_resumed_session_is_judged_like_a_full_one() {
         .certified("a.test", |ca| {
             Script::with_identity(ca.issue(&Cert::new(["mx.a.test"]).self_signed()))
         })
-        .dns(|dns| drop(dns.mx("b.test", 10, "mx.a.test")))
+        .dns(|dns| {
+            dns.mx("b.test", 10, "mx.a.test");
+        })
         .config("outbound.messages_per_connection = 1\n[[rule]]\ndomains = ['b.test']\nrequire = 'verify'")
         .start()
         .await;

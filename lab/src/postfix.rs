@@ -181,6 +181,18 @@ impl Postfix {
             .collect()
     }
 
+    /// Waits, 20 seconds at most, until so many lines of the log hold this; whether that came about.
+    pub async fn wait_log(&self, text: &str, lines: usize) -> bool {
+        let until = Instant::now() + crate::mx::PATIENCE;
+        while self.lines(text).len() < lines {
+            if Instant::now() > until {
+                return false;
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        true
+    }
+
     /// How many messages it has, in whatever queue.
     pub fn queued(&self) -> usize {
         let queues = ["maildrop", "hold", "incoming", "active", "deferred"];

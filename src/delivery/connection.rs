@@ -2,16 +2,16 @@
 //! [`ClearToSend`] can carry mail.
 
 use super::failure::{Failure, Stage};
-use super::observer::{Enforced, Observer};
+use super::judgement::{judge, observe_failure, observe_no_offer};
+use super::observer::Observer;
 use super::outcome::{Channel, PlaintextCause};
 use super::wire::{Glance, Stream, Wire};
-use crate::clock;
 use crate::discovery::ImplicitTls;
 use crate::names::{DomainName, MxHost};
 use crate::policy::{Encryption, HostPolicy, PlaintextPermit, TlsFailure, TlsVersion};
 use crate::smtp::extensions::{Extension, Extensions};
 use crate::smtp::reply::{Reply, Severity};
-use crate::tls::{Handshake, TlsClient, TlsSeen, TlsSession};
+use crate::tls::{Handshake, TlsClient, TlsSeen};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -116,6 +116,7 @@ pub(super) async fn establish(
             greeted.stay_plaintext(plan.policy.plaintext_permit(), cause)
         }
         Encryption::Opportunistic if !greeted.offered.has(Extension::StartTls) => {
+            observe_no_offer(plan);
             let cause = PlaintextCause::NoStarttls;
             greeted.stay_plaintext(plan.policy.plaintext_permit(), cause)
         }
@@ -173,8 +174,7 @@ impl Greeted {
         // Never sent blindly: a 502 to it would look like a permanent refusal.
         if !self.offered.has(Extension::StartTls) {
             let failure = TlsFailure::StarttlsNotOffered;
-            plan.observer
-                .tls_failure(&failure, plan.policy.source, Enforced::Yes);
+            observe_failure(&failure, plan);
             return Err(Failure::Tls(failure));
         }
         let wait = until.min(Instant::now() + COMMAND_TIMEOUT);
@@ -335,7 +335,14 @@ async fn secure(stream: TcpStream, plan: &Plan<'_>, until: Instant) -> Result<Se
         address: plan.address,
         client_certificate: plan.policy.enforce.client_certificate,
     };
-    let limit = until.min(started + HANDSHAKE_TIMEOUT);
+    let patience = match plan.policy.enforce.encryption {
+        Encryption::Mandatory => HANDSHAKE_TIMEOUT,
+        // A host that stalls must leave time for the fallback.
+        Encryption::Opportunistic | Encryption::Never => {
+            HANDSHAKE_TIMEOUT.min(until.saturating_duration_since(started) / 2)
+        }
+    };
+    let limit = until.min(started + patience);
     let shaken = timeout_at(limit, plan.tls.connect(stream, &handshake)).await;
     let (stream, session) = shaken
         .unwrap_or(Err(TlsFailure::HandshakeTimeout))
@@ -353,43 +360,4 @@ async fn secure(stream: TcpStream, plan: &Plan<'_>, until: Instant) -> Result<Se
         },
         seen: Arc::new(seen),
     })
-}
-
-fn judge(session: &TlsSession, plan: &Plan<'_>, elapsed: Duration) -> Result<TlsSeen, Failure> {
-    let now = clock::now();
-    let verdict = plan.tls.judge(&plan.policy.enforce, session, now);
-    let problem = plan
-        .tls
-        .full_check(session, plan.host.map(|host| &host.0), now);
-    let seen = TlsSeen {
-        version: session.version,
-        cipher: session.cipher,
-        group: session.group,
-        resumed: session.resumed,
-        authenticated: *verdict.as_ref().unwrap_or(&crate::tls::Authenticated::None),
-        problem,
-        key: plan.tls.key_kind(session),
-    };
-    plan.observer.handshake(&seen, elapsed);
-    if let Err(failure) = verdict {
-        plan.observer
-            .tls_failure(&failure, plan.policy.source, Enforced::Yes);
-        return Err(Failure::Tls(failure));
-    }
-    if let Some(audit) = &plan.policy.audit
-        && let Err(failure) = plan.tls.judge(audit, session, now)
-    {
-        plan.observer
-            .tls_failure(&failure, plan.policy.source, Enforced::No);
-    }
-    Ok(seen)
-}
-
-fn observe_failure(failure: &TlsFailure, plan: &Plan<'_>) {
-    let enforced = match plan.policy.enforce.encryption {
-        Encryption::Mandatory => Enforced::Yes,
-        Encryption::Opportunistic | Encryption::Never => Enforced::No,
-    };
-    plan.observer
-        .tls_failure(failure, plan.policy.source, enforced);
 }

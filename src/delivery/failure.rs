@@ -1,6 +1,7 @@
 //! Why one host could not take a message: reasons, and how far each reaches.
 
 use crate::policy::TlsFailure;
+use crate::smtp::extensions::Extension;
 use crate::smtp::reply::{Reply, ReplyError};
 use std::fmt;
 
@@ -112,6 +113,27 @@ impl Failure {
             | Self::NoEightBitMime
             | Self::TooBig { .. }
             | Self::Spool(_) => false,
+        }
+    }
+
+    /// What the host would have had to offer.
+    pub(super) fn missing(&self) -> Option<Extension> {
+        match self {
+            Self::NoSmtpUtf8 => Some(Extension::SmtpUtf8),
+            Self::NoEightBitMime => Some(Extension::EightBitMime),
+            Self::Connect(_)
+            | Self::ConnectTimeout(_)
+            | Self::NoSlot
+            | Self::Refused { .. }
+            | Self::Lost { .. }
+            | Self::TimedOut { .. }
+            | Self::Protocol { .. }
+            | Self::Unexpected { .. }
+            | Self::Tls(_)
+            | Self::TlsDelayed { .. }
+            | Self::LoopsBack
+            | Self::TooBig { .. }
+            | Self::Spool(_) => None,
         }
     }
 

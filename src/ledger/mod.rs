@@ -13,6 +13,7 @@ use crate::delivery::outcome::{Channel, DeliveryResult, Outcome, PossibleDuplica
 use crate::message::{Message, MessageId};
 use crate::policy::{PolicySource, TlsFailure};
 use crate::smtp::envelope::{Envelope, Recipient};
+use crate::smtp::extensions::Extension;
 use crate::smtp::reply::{Reply, Severity};
 use crate::tls::TlsSeen;
 use event::Mail;
@@ -164,6 +165,7 @@ impl Ledger {
             possible_duplicate: PossibleDuplicate::No,
             attempts: 0,
             blocked: None,
+            missing: None,
         };
         let mail = Mail {
             id: refusal.id.as_str(),
@@ -204,6 +206,10 @@ impl Ledger {
                     .with_label_values(&[rule, result, tls])
                     .inc();
             }
+        }
+        let refused = outcome.result == DeliveryResult::Rejected;
+        if refused && outcome.missing == Some(Extension::EightBitMime) {
+            metrics.eight_bit_refused.inc();
         }
         if let (false, Some(block)) = (delivered, &outcome.blocked) {
             metrics
@@ -258,11 +264,6 @@ impl Ledger {
         self.metrics
             .policy_lookup_seconds
             .observe(elapsed.as_secs_f64());
-    }
-
-    /// 8-bit content that no host would take.
-    pub fn eight_bit_refused(&self) {
-        self.metrics.eight_bit_refused.inc();
     }
 
     /// A server session, `smtp` or `lmtp`, while it lasts.
