@@ -404,6 +404,70 @@ async fn nothing_that_a_stranger_says_breaks_a_line_of_the_log() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_refused_content_is_recorded_for_every_recipient() {
+    let world = usual()
+        .config("[client]\nmax_message_size = 1000\n[relay]\nhop_limit = 3")
+        .start()
+        .await;
+    let mut client = world.lmtp().await;
+    let to = ["x@a.test", "y@b.test"];
+    let hops =
+        "Received: from a by b; Mon\r\n".repeat(4) + "Message-ID: <loop@client.test>\r\n\r\n";
+    client.command("XFORWARD IDENT=4Loop").await.unwrap();
+    for (content, code) in [
+        (hops.as_str(), "554 5.4.6"),
+        ("a\nb\r\n", "550 5.6.11"),
+        (&"x".repeat(1001), "552 5.3.4"),
+    ] {
+        client
+            .lmtp_mail("s@client.test", &to, content.as_bytes())
+            .await
+            .unwrap();
+        let told = world.daemon.deliveries();
+        let told = &told[told.len() - 2..];
+        for (event, to) in told.iter().zip(to) {
+            has(
+                event,
+                &[
+                    ("to", json!(to)),
+                    ("from", json!("s@client.test")),
+                    ("result", json!("rejected")),
+                ],
+            );
+            has(
+                event,
+                &[
+                    ("mx", Value::Null),
+                    ("attempts", json!(0)),
+                    ("client", json!("127.0.0.1")),
+                ],
+            );
+            assert!(
+                event["reply"].as_str().unwrap().starts_with(code),
+                "{event}"
+            );
+        }
+    }
+    let told = world.daemon.deliveries();
+    has(
+        &told[0],
+        &[
+            ("client_id", json!("4Loop")),
+            ("message_id", json!("<loop@client.test>")),
+        ],
+    );
+    assert_eq!(told.len(), 6);
+    assert_eq!(
+        world
+            .daemon
+            .metric("deliveries_total", &[("result", "rejected")])
+            .await,
+        6.0
+    );
+    assert_eq!(world.mx("a.test").connections().len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_long_message_id_is_cut_and_content_is_never_logged() {
     let world = usual().start().await;
     let content = format!(

@@ -9,11 +9,12 @@ mod metrics;
 mod observe;
 
 use crate::delivery::Enforced;
-use crate::delivery::outcome::{Channel, DeliveryResult, Outcome, Via};
-use crate::message::Message;
+use crate::delivery::outcome::{Channel, DeliveryResult, Outcome, PossibleDuplicate, Via};
+use crate::message::{Message, MessageId};
 use crate::policy::{PolicySource, TlsFailure};
-use crate::smtp::envelope::Recipient;
+use crate::smtp::envelope::{Envelope, Recipient};
 use crate::smtp::extensions::Extension;
+use crate::smtp::reply::{Reply, Severity};
 use crate::tls::TlsSeen;
 use event::Mail;
 use metrics::Metrics;
@@ -38,6 +39,19 @@ pub struct DeliveryEvent<'a> {
     pub outcome: &'a Outcome,
     /// Since the client's final dot.
     pub elapsed: Duration,
+}
+
+/// A message whose content the server refused: nobody was asked to take it.
+#[derive(Debug)]
+pub struct Refusal<'a> {
+    pub id: &'a MessageId,
+    pub message_id: &'a str,
+    pub client_id: Option<&'a str>,
+    pub client: &'a str,
+    pub envelope: &'a Envelope,
+    /// Octets.
+    pub size: u64,
+    pub reply: &'a Reply,
 }
 
 /// The state label of `upstream_connections`.
@@ -135,6 +149,36 @@ impl Ledger {
             event.elapsed,
             self.addresses(),
         );
+    }
+
+    /// The same for every recipient of a message that was refused before anything was decided.
+    pub fn refused(&self, refusal: &Refusal<'_>) {
+        let outcome = Outcome {
+            result: match refusal.reply.severity() {
+                Severity::Permanent => DeliveryResult::Rejected,
+                Severity::Positive | Severity::Intermediate | Severity::Transient => {
+                    DeliveryResult::Deferred
+                }
+            },
+            reply: refusal.reply.clone(),
+            via: None,
+            possible_duplicate: PossibleDuplicate::No,
+            attempts: 0,
+            blocked: None,
+            missing: None,
+        };
+        let mail = Mail {
+            id: refusal.id.as_str(),
+            message_id: refusal.message_id,
+            client_id: refusal.client_id,
+            client: refusal.client,
+            from: &refusal.envelope.from.path,
+            size: refusal.size,
+        };
+        for recipient in &refusal.envelope.recipients {
+            self.count(&outcome, Duration::ZERO);
+            event::tell(&mail, recipient, &outcome, Duration::ZERO, self.addresses());
+        }
     }
 
     fn count(&self, outcome: &Outcome, elapsed: Duration) {

@@ -11,7 +11,7 @@ use super::session::{ContentFault, Ended, Event, Next, Session};
 use super::stream::Stream;
 use super::{ServerContext, Shutdown};
 use crate::delivery::outcome::Outcome;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Refusal};
 use crate::relay::InFlight;
 use crate::smtp::command::{Chunk, Last};
 use crate::smtp::dot::{DotDecoder, LineEnds, Progress};
@@ -270,15 +270,24 @@ impl Connection {
     }
 
     async fn content_read(&mut self, receiving: Receiving, line_ends: LineEnds) -> Next {
-        match receiving.complete(line_ends).await {
-            Err(fault) => self.tell(Event::Content(Err(fault))),
-            Ok(complete) => {
-                let event = Event::Content(Ok(&complete.facts));
-                let next = self.session.input(event, &mut self.out);
-                self.complete = Some(complete).filter(|_| next == Next::Deliver);
-                next
-            }
+        let (id, size) = (receiving.id().clone(), receiving.size());
+        let complete = receiving.complete(line_ends).await;
+        let facts = complete.as_ref().map(|complete| &complete.facts);
+        let event = Event::Content(facts.map_err(|fault| *fault));
+        let next = self.session.input(event, &mut self.out);
+        if let Some(refused) = self.session.take_refused() {
+            self.ledger().refused(&Refusal {
+                id: &id,
+                message_id: facts.map_or("", |facts| &facts.message_id),
+                client_id: refused.client_id.as_deref(),
+                client: &self.session.client_name(),
+                envelope: &refused.envelope,
+                size,
+                reply: &refused.reply,
+            });
         }
+        self.complete = complete.ok().filter(|_| next == Next::Deliver);
+        next
     }
 
     /// Hands the message over and passes its outcomes on, each as soon as it and all before it are

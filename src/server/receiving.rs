@@ -69,6 +69,15 @@ impl Receiving {
         }
     }
 
+    pub(super) fn id(&self) -> &MessageId {
+        &self.id
+    }
+
+    /// Octets that came, those that were not kept included.
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
     /// What is wrong so far.
     pub(super) fn fault(&self) -> Option<ContentFault> {
         self.writer.as_ref().err().copied()

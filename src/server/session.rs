@@ -18,6 +18,7 @@ use crate::smtp::reply::Reply;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
+pub(super) use transaction::Refused;
 use transaction::{ContentState, Transaction};
 
 /// Faults of a client's programming in a row after which it is sent away.
@@ -72,6 +73,8 @@ pub(super) struct Session {
     /// XFORWARD IDENT of the message to come.
     ident: Option<String>,
     transaction: Option<Transaction>,
+    /// The message whose content was refused just now.
+    refused: Option<Refused>,
     /// Replies owed for a message that is being delivered.
     owed: usize,
     junk: u32,
@@ -88,6 +91,7 @@ impl Session {
             hello: None,
             ident: None,
             transaction: None,
+            refused: None,
             owed: 0,
             junk: 0,
             idle: 0,
@@ -210,14 +214,13 @@ impl Session {
             .take()
             .or_else(|| envelope.from.envid.clone())
             .or_else(|| facts.topmost_id.clone());
-        let address = self.client.address;
         Some(Message {
             id,
             needs_utf8: transaction::needs_utf8(&envelope, &facts),
             envelope,
             content,
             origin: Origin {
-                client: address.map_or_else(|| "unix".to_owned(), |ip| ip.to_string()),
+                client: self.client_name(),
                 client_id,
                 hostname: self.role.hostname.clone(),
                 bind: self.role.bind.clone(),
@@ -226,6 +229,17 @@ impl Session {
             tls_required: facts.tls_required,
             received_at,
         })
+    }
+
+    /// The message whose content was refused just now, to be recorded.
+    pub(super) fn take_refused(&mut self) -> Option<Refused> {
+        self.refused.take()
+    }
+
+    /// The client in the record.
+    pub(super) fn client_name(&self) -> String {
+        let address = self.client.address;
+        address.map_or_else(|| "unix".to_owned(), |ip| ip.to_string())
     }
 
     /// How many replies the message that is being delivered still awaits.

@@ -194,6 +194,11 @@ impl Session {
         for _ in 0..self.final_replies() {
             say(refusal, out);
         }
+        self.refused = self.transaction.as_mut().map(|transaction| Refused {
+            client_id: self.ident.take().or(transaction.from.envid.clone()),
+            envelope: transaction.take_envelope(),
+            reply: refusal.reply(),
+        });
         self.reset();
         Next::ReadLine
     }
@@ -211,6 +216,15 @@ impl Session {
         }
         Next::ReadLine
     }
+}
+
+/// A message that was refused for its content: what the record says of it.
+#[derive(Debug)]
+pub(in crate::server) struct Refused {
+    pub(in crate::server) envelope: Envelope,
+    /// XFORWARD IDENT, or else ENVID.
+    pub(in crate::server) client_id: Option<String>,
+    pub(in crate::server) reply: Reply,
 }
 
 /// How many recipients a transaction takes, and what the next one hears.
