@@ -278,6 +278,7 @@ impl State {
         lane.open -= 1;
         self.open -= 1;
         self.idle -= 1;
+        self.tidy(address);
         ready
     }
 
@@ -290,13 +291,16 @@ impl State {
         lanes.min().map(|(_, address)| address)
     }
 
-    /// A slot has come free.
+    /// A slot has come free: who waits at its address stands behind those who wait for room in all.
     fn free(&mut self, address: SocketAddr, shared: &Arc<Shared>) {
+        self.open = self.open.saturating_sub(1);
         if let Some(lane) = self.lanes.get_mut(&address) {
             lane.open = lane.open.saturating_sub(1);
+            if !lane.turns.is_empty() && !lane.starved {
+                lane.starved = true;
+                self.starved.push_back(address);
+            }
         }
-        self.open = self.open.saturating_sub(1);
-        self.serve(address, shared);
         let mut turns = self.starved.len();
         while turns > 0 && self.open < self.limits.total {
             turns -= 1;
@@ -311,9 +315,15 @@ impl State {
             if lane.starved {
                 self.starved.push_back(next);
             }
+            self.tidy(next);
         }
-        let empty = |l: &Lane| l.open == 0 && l.turns.is_empty() && l.idle.is_empty();
-        if self.lanes.get(&address).is_some_and(empty) {
+        self.tidy(address);
+    }
+
+    /// Forgets an address that nobody uses or wants.
+    fn tidy(&mut self, address: SocketAddr) {
+        let unused = |l: &Lane| l.open == 0 && l.turns.is_empty() && !l.starved;
+        if self.lanes.get(&address).is_some_and(unused) {
             self.lanes.remove(&address);
         }
     }

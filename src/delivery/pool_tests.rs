@@ -199,6 +199,44 @@ async fn idle_connections_make_room() {
 }
 
 #[tokio::test]
+async fn who_waits_for_room_in_all_is_not_passed_by_a_busy_address() {
+    let pool = pool();
+    let (a, b, c) = (
+        key(1, "a.example"),
+        key(2, "b.example"),
+        key(3, "c.example"),
+    );
+    let (first, second) = (
+        open(&pool, &a, 1).await.unwrap(),
+        open(&pool, &a, 1).await.unwrap(),
+    );
+    let _third = open(&pool, &c, 3).await.unwrap();
+    let (for_b, _) = pool.shared.lock().acquire(&b, 2, LIMITS, &pool.shared);
+    let (for_a, _) = pool.shared.lock().acquire(&a, 1, LIMITS, &pool.shared);
+    let (mut for_a, for_b) = (for_a.unwrap_err(), for_b.unwrap_err());
+    drop(first);
+    let _b = for_b.await.expect("b has waited for longer");
+    assert!(for_a.is_empty());
+    drop(second);
+    assert!(matches!(for_a.try_recv(), Ok(Grant::Open(_))));
+}
+
+#[tokio::test]
+async fn addresses_that_had_to_make_room_are_forgotten() {
+    let pool = pool();
+    let mut ends = Vec::new();
+    for octet in 1..=20 {
+        let key = key(octet, "a.example");
+        let slot = open(&pool, &key, 1).await.expect("an idle one goes");
+        let (connection, peer) = ready(slot, &key).await;
+        pool.give_back(connection);
+        ends.push(peer);
+    }
+    let state = pool.shared.lock();
+    assert_eq!((state.open, state.lanes.len()), (3, 3));
+}
+
+#[tokio::test]
 async fn who_gives_up_waiting_leaves_nothing_behind() {
     let pool = pool();
     let a = key(1, "a.example");
