@@ -1,6 +1,8 @@
 //! Debian's Postfix on both sides of Sealpost: as the client that hands mail over, set up as `config/postfix` says, and
 //! as an MX host. Without root or without Postfix these tests say SKIPPED and pass.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "it is test code")]
+
 mod support;
 
 use std::collections::HashMap;
@@ -316,14 +318,38 @@ async fn interop_swaks_sends_over_smtp_and_lmtp() {
     assert_eq!(to, ["esmtp@a.test", "lmtp@a.test"]);
 }
 
-fn skipped() -> bool {
-    if let Err(why) = available() {
-        println!("SKIPPED: {why}");
-        // Shown by nextest for tests that pass only where it is asked for.
-        eprintln!("SKIPPED: {why}");
-        return true;
+/// Whoever pastes from the README gets what is tested here.
+#[test]
+fn the_readme_has_every_setting_of_config_postfix() {
+    let read = |name: &str| {
+        let path = format!("{}/{name}", env!("CARGO_MANIFEST_DIR"));
+        std::fs::read_to_string(path).unwrap()
+    };
+    let readme = read("README.md");
+    let readme = readme.lines().map(str::trim).collect::<Vec<_>>();
+    for name in ["main.cf", "master.cf", "relayhost.cf"] {
+        let text = read(&format!("config/postfix/{name}"));
+        let settings = text
+            .lines()
+            .filter(|line| !line.starts_with('#') && !line.trim().is_empty());
+        for setting in settings {
+            let words = |line: &str| {
+                line.split_whitespace()
+                    .map(str::to_owned)
+                    .collect::<Vec<_>>()
+            };
+            let found = readme.iter().any(|line| words(line) == words(setting));
+            assert!(found, "{name}: {setting}");
+        }
     }
-    false
+}
+
+fn skipped() -> bool {
+    let missing = available();
+    if let Err(why) = &missing {
+        println!("SKIPPED: {why}");
+    }
+    missing.is_err()
 }
 
 /// A world that logs no more than an administrator's would.
