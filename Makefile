@@ -1,6 +1,7 @@
 # make demo    what Sealpost does, on loopback, without root or Internet (ONCE=1: ends by itself)
 # make test    all tests; installs what they need when root
 # make check   format, lints, documentation
+# make bench   Sealpost against Postfix, as root (ARGS="--quick": a few minutes; ARGS=--help)
 
 CARGO ?= cargo
 PREFIX ?= /usr/local
@@ -34,7 +35,7 @@ demo: build
 	@$(CARGO) run --quiet --locked --release --example demo -- $(if $(ONCE),--once)
 
 bench:
-	$(CARGO) run --locked --release --example bench -- $(ARGS)
+	$(CARGO) bench --locked --bench relay -- $(ARGS)
 
 # The configuration of an earlier installation is kept.
 install: build

@@ -158,7 +158,7 @@ async fn past_silent_hosts(over: Over) {
     let mut world = with_domains(world, &healthy, &Script::default())
         .start()
         .await;
-    let client = client(&world, Over::Lmtp);
+    let client = client(&world, over);
     let mails = |count: usize, domains: &[String]| {
         let mail = |n| Mail {
             to: vec![format!("someone{n}@{}", domains[n % domains.len()])],
@@ -249,8 +249,7 @@ async fn restarts(over: Over, signal: &str, times: usize) -> (usize, usize) {
         while arrived(&world, &domains).len() < before + ROUND / 5 && Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        world.daemon.end(signal).await;
-        world.daemon.start_again().await;
+        world.daemon.restart(signal).await;
         injecting.join_all().await;
     }
     assert!(

@@ -59,6 +59,7 @@ pub mod mx;
 mod net;
 pub mod postfix;
 pub mod sink;
+pub mod source;
 mod tasks;
 mod tls;
 

@@ -1,4 +1,4 @@
-//! File descriptors: the soft limit is raised to the hard one, and `max_sessions` fits below it.
+//! File descriptors: the soft limit is raised to the hard one, and sessions and connections fit below it.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::io;
@@ -13,11 +13,18 @@ const PER_CONNECTION: u64 = 2;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fit {
     Enough,
-    /// `max_sessions` must be this, so that accepting never fails.
+    /// The limits must be these, so that neither accepting nor connecting ever fails.
     Lowered {
-        max_sessions: usize,
+        lowered: Lowered,
         needed: u64,
     },
+}
+
+/// Limits that fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lowered {
+    pub max_sessions: usize,
+    pub max_connections: usize,
 }
 
 /// Raises the soft limit to the hard one; returns what holds then.
@@ -32,21 +39,23 @@ pub fn raise() -> io::Result<u64> {
 /// Whether `descriptors` suffice for `client.max_sessions` and `outbound.max_connections`.
 pub fn fit(descriptors: u64, max_sessions: usize, max_connections: usize) -> Fit {
     let wide = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
-    let fixed = wide(max_connections)
-        .saturating_mul(PER_CONNECTION)
-        .saturating_add(RESERVE);
-    let needed = fixed.saturating_add(wide(max_sessions));
+    let narrow = |n: u64| usize::try_from(n).unwrap_or(usize::MAX).max(1);
+    let (sessions, connections) = (wide(max_sessions), wide(max_connections));
+    let outward = connections.saturating_mul(PER_CONNECTION);
+    let needed = outward.saturating_add(RESERVE).saturating_add(sessions);
     if needed <= descriptors {
         return Fit::Enough;
     }
-    // A relay that takes no session at all would be worse than one that may run out.
-    let left = descriptors.saturating_sub(fixed).max(1);
-    Fit::Lowered {
-        max_sessions: usize::try_from(left)
-            .unwrap_or(usize::MAX)
-            .min(max_sessions),
-        needed,
-    }
+    // Sessions give way first, down to one for each connection that there can be beside them.
+    let left = descriptors.saturating_sub(RESERVE);
+    let fair = left / (PER_CONNECTION + 1);
+    let sessions = left.saturating_sub(outward).max(fair).min(sessions);
+    let connections = ((left - sessions) / PER_CONNECTION).min(connections);
+    let lowered = Lowered {
+        max_sessions: narrow(sessions),
+        max_connections: narrow(connections),
+    };
+    Fit::Lowered { lowered, needed }
 }
 
 #[cfg(test)]
@@ -55,16 +64,22 @@ mod tests {
 
     #[test]
     fn sessions_fit_below_the_limit() {
-        let lowered = |max_sessions, needed| Fit::Lowered {
-            max_sessions,
+        let lowered = |max_sessions, max_connections, needed| Fit::Lowered {
+            lowered: Lowered {
+                max_sessions,
+                max_connections,
+            },
             needed,
         };
         for (descriptors, sessions, connections, expected) in [
             (524_288, 1000, 500, Fit::Enough),
             (2100, 1000, 500, Fit::Enough),
-            (2099, 1000, 500, lowered(999, 2100)),
-            (1024, 1000, 400, lowered(124, 1900)),
-            (1024, 1000, 500, lowered(1, 2100)), // nothing is left
+            (2099, 1000, 500, lowered(999, 500, 2100)),
+            (1024, 1000, 200, lowered(524, 200, 1500)),
+            (1024, 1000, 500, lowered(308, 308, 2100)),
+            (1024, 10, 500, lowered(10, 457, 1110)), // more than its share is of no use
+            (256, 1000, 500, lowered(52, 52, 2100)),
+            (50, 1000, 500, lowered(1, 1, 2100)), // nothing is left
             (u64::MAX, usize::MAX, usize::MAX, Fit::Enough), // no overflow
         ] {
             let got = fit(descriptors, sessions, connections);

@@ -1,5 +1,6 @@
 //! What the daemon runs: every part built in order from one configuration.
 
+use super::limits::Lowered;
 use super::run::{Common, Context, Program, RestartKey, StartError};
 use super::{Format, Listen, tls_failures};
 use crate::clock;
@@ -126,8 +127,9 @@ impl Program for Sealpost {
         &plan.common
     }
 
-    fn lower_max_sessions(plan: &mut Plan, max_sessions: usize) {
-        plan.common.max_sessions = max_sessions;
+    fn lower(plan: &mut Plan, limits: Lowered) {
+        plan.common.max_sessions = limits.max_sessions;
+        plan.config.delivery.max_connections = limits.max_connections;
     }
 
     async fn start(plan: &Plan, context: Context) -> Result<Self, StartError> {

@@ -61,8 +61,8 @@ pub trait Program: Listen + Sized {
 
     fn common(plan: &Self::Plan) -> &Common<Self::Settings>;
 
-    /// Lowers `max_sessions` in the plan, since there are not descriptors enough.
-    fn lower_max_sessions(plan: &mut Self::Plan, max_sessions: usize);
+    /// Lowers limits in the plan, since there are not descriptors enough.
+    fn lower(plan: &mut Self::Plan, limits: limits::Lowered);
 
     /// Opens what a reload does not touch (store, DNS, pool), and takes the first plan.
     fn start(plan: &Self::Plan, context: Context)
@@ -171,17 +171,15 @@ impl Descriptors {
         let common = P::common(plan);
         match limits::fit(limit, common.max_sessions, common.max_connections) {
             limits::Fit::Enough => {}
-            limits::Fit::Lowered {
-                max_sessions,
-                needed,
-            } => {
+            limits::Fit::Lowered { lowered, needed } => {
                 tracing::warn!(
                     limit,
                     needed,
-                    max_sessions,
-                    "too few file descriptors: max_sessions is lowered; raise LimitNOFILE",
+                    max_sessions = lowered.max_sessions,
+                    max_connections = lowered.max_connections,
+                    "too few file descriptors: these limits are in force; raise LimitNOFILE",
                 );
-                P::lower_max_sessions(plan, max_sessions);
+                P::lower(plan, lowered);
             }
         }
     }

@@ -2,16 +2,16 @@
 //! [`ClearToSend`] can carry mail.
 
 use super::failure::{Failure, Stage};
-use super::observer::{Enforced, Observer};
+use super::judgement::{judge, observe_failure, observe_no_offer};
+use super::observer::Observer;
 use super::outcome::{Channel, PlaintextCause};
 use super::wire::{Glance, Stream, Wire};
-use crate::clock;
 use crate::discovery::ImplicitTls;
 use crate::names::{DomainName, MxHost};
-use crate::policy::{Encryption, HostPolicy, PlaintextPermit, TlsFailure};
+use crate::policy::{Encryption, HostPolicy, PlaintextPermit, TlsFailure, TlsVersion};
 use crate::smtp::extensions::{Extension, Extensions};
 use crate::smtp::reply::{Reply, Severity};
-use crate::tls::{Handshake, TlsClient, TlsSeen, TlsSession};
+use crate::tls::{Handshake, TlsClient, TlsSeen};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,6 +75,15 @@ struct Greeted {
 struct Secured {
     wire: Wire,
     seen: Arc<TlsSeen>,
+    confirmed: Confirmed,
+}
+
+/// Whether the host has shown that it is content with the handshake too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Confirmed {
+    /// In TLS 1.3 our side is done first (RFC 8446 §2): a host that fails then says so, or leaves.
+    NotYet,
+    Yes,
 }
 
 /// Goes from a TCP connection to the leave to send.
@@ -87,7 +96,8 @@ pub(super) async fn establish(
         let mut secured = secure(stream, plan, until).await?;
         greeting(&mut secured.wire, plan, until)
             .await
-            .map_err(|e| secured.explain(e))?;
+            .map_err(|failure| secured.explain(failure, plan))?;
+        secured.confirmed = Confirmed::Yes;
         return secured.hello(plan, until).await;
     }
     let mut wire = Wire::new(Stream::Plain(stream));
@@ -106,6 +116,7 @@ pub(super) async fn establish(
             greeted.stay_plaintext(plan.policy.plaintext_permit(), cause)
         }
         Encryption::Opportunistic if !greeted.offered.has(Extension::StartTls) => {
+            observe_no_offer(plan);
             let cause = PlaintextCause::NoStarttls;
             greeted.stay_plaintext(plan.policy.plaintext_permit(), cause)
         }
@@ -163,8 +174,7 @@ impl Greeted {
         // Never sent blindly: a 502 to it would look like a permanent refusal.
         if !self.offered.has(Extension::StartTls) {
             let failure = TlsFailure::StarttlsNotOffered;
-            plan.observer
-                .tls_failure(&failure, plan.policy.source, Enforced::Yes);
+            observe_failure(&failure, plan);
             return Err(Failure::Tls(failure));
         }
         let wait = until.min(Instant::now() + COMMAND_TIMEOUT);
@@ -212,7 +222,7 @@ impl Secured {
     /// EHLO under TLS; there is no HELO any more, the host has shown that it knows EHLO.
     async fn hello(mut self, plan: &Plan<'_>, until: Instant) -> Result<ClearToSend, Failure> {
         let said = say(&mut self.wire, "EHLO", plan, Stage::EhloAfterTls, until).await;
-        let reply = said.map_err(|e| self.explain(e))?;
+        let reply = said.map_err(|failure| self.explain(failure, plan))?;
         if !reply.is_positive() {
             return Err(Failure::Refused {
                 stage: Stage::EhloAfterTls,
@@ -228,12 +238,15 @@ impl Secured {
         })
     }
 
-    /// An alert that comes with the first read belongs to the handshake.
-    fn explain(&mut self, failure: Failure) -> Failure {
-        match self.wire.tls_fault.take() {
-            Some(fault) => Failure::Tls(fault),
-            None => failure,
-        }
+    /// What goes wrong at the first read belongs to the handshake.
+    fn explain(&mut self, failure: Failure, plan: &Plan<'_>) -> Failure {
+        let fault = match (self.wire.tls_fault.take(), self.confirmed, &failure) {
+            (Some(fault), _, _) => fault,
+            (None, Confirmed::NotYet, Failure::Lost { .. }) => TlsFailure::ConnectionLost,
+            (None, Confirmed::NotYet | Confirmed::Yes, _) => return failure,
+        };
+        observe_failure(&fault, plan);
+        Failure::Tls(fault)
     }
 }
 
@@ -302,7 +315,11 @@ async fn say(
 ) -> Result<Reply, Failure> {
     let wait = until.min(Instant::now() + COMMAND_TIMEOUT);
     let command = format!("{verb} {}\r\n", plan.hostname);
-    wire.send(command.as_bytes(), stage, wait).await?;
+    match wire.send(command.as_bytes(), stage, wait).await {
+        // What the host said before it left is the reason.
+        Ok(()) | Err(Failure::Lost { .. }) => {}
+        Err(failure) => return Err(failure),
+    }
     let reply = wire.reply(stage, wait).await?;
     match reply.severity() {
         Severity::Intermediate => Err(Failure::Unexpected { stage, reply }),
@@ -318,7 +335,14 @@ async fn secure(stream: TcpStream, plan: &Plan<'_>, until: Instant) -> Result<Se
         address: plan.address,
         client_certificate: plan.policy.enforce.client_certificate,
     };
-    let limit = until.min(started + HANDSHAKE_TIMEOUT);
+    let patience = match plan.policy.enforce.encryption {
+        Encryption::Mandatory => HANDSHAKE_TIMEOUT,
+        // A host that stalls must leave time for the fallback.
+        Encryption::Opportunistic | Encryption::Never => {
+            HANDSHAKE_TIMEOUT.min(until.saturating_duration_since(started) / 2)
+        }
+    };
+    let limit = until.min(started + patience);
     let shaken = timeout_at(limit, plan.tls.connect(stream, &handshake)).await;
     let (stream, session) = shaken
         .unwrap_or(Err(TlsFailure::HandshakeTimeout))
@@ -330,45 +354,10 @@ async fn secure(stream: TcpStream, plan: &Plan<'_>, until: Instant) -> Result<Se
     let wire = Wire::new(Stream::Tls(Box::new(stream)));
     Ok(Secured {
         wire,
+        confirmed: match seen.version {
+            TlsVersion::V1_2 => Confirmed::Yes,
+            TlsVersion::V1_3 => Confirmed::NotYet,
+        },
         seen: Arc::new(seen),
     })
-}
-
-fn judge(session: &TlsSession, plan: &Plan<'_>, elapsed: Duration) -> Result<TlsSeen, Failure> {
-    let now = clock::now();
-    let verdict = plan.tls.judge(&plan.policy.enforce, session, now);
-    let problem = plan
-        .tls
-        .full_check(session, plan.host.map(|host| &host.0), now);
-    let seen = TlsSeen {
-        version: session.version,
-        cipher: session.cipher,
-        group: session.group,
-        resumed: session.resumed,
-        authenticated: *verdict.as_ref().unwrap_or(&crate::tls::Authenticated::None),
-        problem,
-        key: plan.tls.key_kind(session),
-    };
-    plan.observer.handshake(&seen, elapsed);
-    if let Err(failure) = verdict {
-        plan.observer
-            .tls_failure(&failure, plan.policy.source, Enforced::Yes);
-        return Err(Failure::Tls(failure));
-    }
-    if let Some(audit) = &plan.policy.audit
-        && let Err(failure) = plan.tls.judge(audit, session, now)
-    {
-        plan.observer
-            .tls_failure(&failure, plan.policy.source, Enforced::No);
-    }
-    Ok(seen)
-}
-
-fn observe_failure(failure: &TlsFailure, plan: &Plan<'_>) {
-    let enforced = match plan.policy.enforce.encryption {
-        Encryption::Mandatory => Enforced::Yes,
-        Encryption::Opportunistic | Encryption::Never => Enforced::No,
-    };
-    plan.observer
-        .tls_failure(failure, plan.policy.source, enforced);
 }

@@ -32,6 +32,8 @@ use tokio_util::task::TaskTracker;
 const RECIPIENTS_PER_TRANSACTION: usize = 50;
 /// How often a kept connection may turn out to be dead before that counts as the host's failure.
 const STALE_CONNECTIONS: u32 = 2;
+/// For the first reply on a kept connection; a new one is given the RFC's time.
+const KEPT_PATIENCE: Duration = Duration::from_secs(15);
 /// For QUIT on a connection that is not needed any more.
 const QUIT_PATIENCE: Duration = Duration::from_secs(5);
 /// How often idle connections are looked through.
@@ -92,6 +94,9 @@ pub struct Attempt {
     /// Addresses to which plaintext may be tried once every other host has failed.
     pub fallback: Vec<IpAddr>,
 }
+
+/// Told of a recipient, by its place among the stop's: what became of it, and after how many addresses.
+pub(super) type Decided<'a> = dyn FnMut(usize, Settled, u32) + Send + 'a;
 
 /// Whether some connection was clear to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,22 +162,24 @@ impl Courier {
         });
     }
 
-    /// Hands the message to one host for all of the stop's recipients.
+    /// Hands the message to one host for all of the stop's recipients. Whose fate is decided while
+    /// the host is still busy with others is told at once: it stands even if the attempt is given up.
     pub async fn attempt(
         &self,
         stop: &Stop<'_>,
         deadlines: Deadlines,
         no_return: &PointOfNoReturn,
+        decided: &mut Decided<'_>,
     ) -> Attempt {
         let addresses: Vec<_> = stop
             .addresses
             .iter()
             .map(|&ip| SocketAddr::new(ip, stop.port))
             .collect();
-        let mut visit = Visit::new(stop, deadlines, no_return);
+        let mut visit = Visit::new(stop, (deadlines, no_return), decided);
         self.visit(&mut visit, &addresses).await;
         // A refusal on policy grounds is often about our source address: the other family has one more.
-        if let Some(family_tried) = visit.refused_over {
+        if let Some(family_tried) = visit.refused_altogether() {
             let is_other = |a: &&SocketAddr| a.is_ipv4() != family_tried.is_ipv4();
             let others: Vec<_> = addresses.iter().filter(is_other).copied().collect();
             if !others.is_empty() {
@@ -192,15 +199,15 @@ impl Courier {
                 Ok(ready) => ready,
                 Err(unreached) => return self.unreached(visit, unreached).await,
             };
-            if ready.uses == 0 {
-                visit.tried += 1;
-            }
             let carried = self.transactions(visit, &mut ready).await;
+            if carried == Carried::Stale && stale < STALE_CONNECTIONS {
+                stale += 1;
+                reuse = Reuse::No;
+                continue;
+            }
+            // Over a kept connection as well: it is an address at which delivery was tried.
+            visit.tried += 1;
             match carried {
-                Carried::Stale if stale < STALE_CONNECTIONS => {
-                    stale += 1;
-                    reuse = Reuse::No;
-                }
                 Carried::Stale => return visit.give_up(&ready, Stage::Mail),
                 Carried::Done(after) => self.release(ready, after, visit.stop.settings),
             }
@@ -218,6 +225,7 @@ impl Courier {
                 eight_bit: visit.stop.settings.eight_bit,
                 deadline: visit.deadlines.all,
                 dot_deadline: visit.deadlines.dot,
+                mail_until: mail_until(ready, visit),
                 no_return: visit.no_return,
             };
             let transacted = transact(&mut ready.session, &job).await;
@@ -232,9 +240,6 @@ impl Courier {
                     && matches!(failure, Failure::Refused { .. })
                 {
                     self.reacher.blame(&target, &ready.key, failure);
-                }
-                if *fate == Fate::Failed(Failure::NoEightBitMime) {
-                    self.reacher.observer.eight_bit_refused();
                 }
             }
             visit.take(&chunk, transacted.fates, ready);
@@ -339,16 +344,30 @@ fn timestamp(time: SystemTime) -> String {
     }
 }
 
+#[derive(PartialEq, Eq)]
 enum Carried {
     Done(After),
     /// A kept connection was dead or dying: no message's fault.
     Stale,
 }
 
+/// A kept connection that the network has forgotten looks like a slow host: how long it may take to
+/// answer MAIL before a new one is opened.
+fn mail_until(ready: &Ready, visit: &Visit<'_>) -> Instant {
+    let deadline = visit.deadlines.all;
+    if ready.uses == 0 {
+        return deadline;
+    }
+    let patience = KEPT_PATIENCE.min(visit.stop.settings.reach_timeout / 2);
+    deadline.min(Instant::now() + patience)
+}
+
 fn is_stale(transacted: &Transacted) -> bool {
     let gone = |fate: &Fate| {
-        let lost = Fate::Failed(Failure::Lost { stage: Stage::Mail });
-        *fate == lost || refusal(fate).is_some_and(|(s, r)| s == Stage::Mail && r.code == 421)
+        let stage = Stage::Mail;
+        *fate == Fate::Failed(Failure::Lost { stage })
+            || *fate == Fate::Failed(Failure::TimedOut { stage })
+            || refusal(fate).is_some_and(|(s, r)| s == Stage::Mail && r.code == 421)
     };
     transacted.fates.iter().all(gone)
 }
@@ -365,12 +384,19 @@ struct Visit<'a> {
     tried: u32,
     reached: Reached,
     fallback: Vec<IpAddr>,
-    /// Over which address everything was refused on policy grounds, before any acceptance.
+    /// Over which address recipients were first refused on policy grounds.
     refused_over: Option<SocketAddr>,
+    /// How many were.
+    refusals: usize,
+    decided: &'a mut Decided<'a>,
 }
 
 impl<'a> Visit<'a> {
-    fn new(stop: &'a Stop<'a>, deadlines: Deadlines, no_return: &'a PointOfNoReturn) -> Self {
+    fn new(
+        stop: &'a Stop<'a>,
+        (deadlines, no_return): (Deadlines, &'a PointOfNoReturn),
+        decided: &'a mut Decided<'a>,
+    ) -> Self {
         let count = stop.recipients.len();
         let mode = match stop.way {
             Way::ByPolicy => Mode::Tls,
@@ -387,7 +413,15 @@ impl<'a> Visit<'a> {
             reached: Reached::No,
             fallback: Vec::new(),
             refused_over: None,
+            refusals: 0,
+            decided,
         }
+    }
+
+    /// The address over which every recipient was refused on policy grounds.
+    fn refused_altogether(&self) -> Option<SocketAddr> {
+        self.refused_over
+            .filter(|_| self.refusals == self.settled.len())
     }
 
     fn target(&self, reuse: Reuse) -> Target<'a> {
@@ -440,9 +474,8 @@ impl<'a> Visit<'a> {
         let channel = &ready.session.channel;
         let via = self.via(address, ready.key.source, channel.clone());
         let refused = |fate: &Fate| matches!(fate, Fate::Failed(f) if f.is_policy_refusal());
-        let first = self.settled.iter().all(Option::is_none);
-        if first && self.refused_over.is_none() && fates.iter().all(refused) {
-            self.refused_over = Some(address);
+        if fates.iter().any(refused) {
+            self.refused_over.get_or_insert(address);
         }
         let some_accepted = fates.iter().any(|fate| !is_recipient_refusal(fate));
         for (&at, fate) in chunk.iter().zip(fates) {
@@ -452,7 +485,23 @@ impl<'a> Visit<'a> {
                 continue;
             }
             self.pending.retain(|&other| other != at);
+            self.refusals += usize::from(refused(&fate));
             self.settled[at] = Some(self.settle(&label, fate, &via));
+        }
+        if !self.pending.is_empty() {
+            self.tell_decided(chunk);
+        }
+    }
+
+    /// A delivery cannot be taken back; a refusal may still be tried over the other address family.
+    fn tell_decided(&mut self, chunk: &[usize]) {
+        for &at in chunk {
+            if let Some(settled) = &self.settled[at]
+                && (settled.result == DeliveryResult::Delivered
+                    || settled.possible_duplicate == PossibleDuplicate::Yes)
+            {
+                (self.decided)(at, settled.clone(), self.tried);
+            }
         }
     }
 
@@ -467,6 +516,7 @@ impl<'a> Visit<'a> {
                     via: Some(Arc::clone(via)),
                     possible_duplicate: PossibleDuplicate::No,
                     blocked: None,
+                    missing: None,
                     scope: Scope::Recipient,
                 }
             }
@@ -480,18 +530,19 @@ impl<'a> Visit<'a> {
             Fate::Failed(failure) => {
                 let (reply, blocked) = replies::failed(label, &failure, self.stop.policy);
                 let scope = scope_of(&failure, &reply);
-                Settled::failed(reply, Some(Arc::clone(via)), blocked, scope)
+                Settled {
+                    missing: failure.missing(),
+                    ..Settled::failed(reply, Some(Arc::clone(via)), blocked, scope)
+                }
             }
         }
     }
 
     /// Nothing could be handed over: the same answer for all who wait.
     fn host_failed(&mut self, address: SocketAddr, failure: Failure) {
-        if self.refused_over.is_none()
-            && failure.is_policy_refusal()
-            && self.settled.iter().all(Option::is_none)
-        {
-            self.refused_over = Some(address);
+        if failure.is_policy_refusal() {
+            self.refused_over.get_or_insert(address);
+            self.refusals += self.pending.len();
         }
         let via = self.via(address, None, Channel::None);
         let label = self.label(address.ip());
@@ -516,6 +567,7 @@ impl<'a> Visit<'a> {
     }
 
     fn begin_again(&mut self) {
+        self.refusals = 0;
         self.pending = (0..self.settled.len()).collect();
         self.settled = vec![None; self.pending.len()];
     }

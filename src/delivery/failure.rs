@@ -1,6 +1,7 @@
 //! Why one host could not take a message: reasons, and how far each reaches.
 
 use crate::policy::TlsFailure;
+use crate::smtp::extensions::Extension;
 use crate::smtp::reply::{Reply, ReplyError};
 use std::fmt;
 
@@ -115,13 +116,39 @@ impl Failure {
         }
     }
 
-    /// Whether the host can be reached over its other address family with better hope: a refusal on
-    /// policy grounds, which is often about the source address.
+    /// What the host would have had to offer.
+    pub(super) fn missing(&self) -> Option<Extension> {
+        match self {
+            Self::NoSmtpUtf8 => Some(Extension::SmtpUtf8),
+            Self::NoEightBitMime => Some(Extension::EightBitMime),
+            Self::Connect(_)
+            | Self::ConnectTimeout(_)
+            | Self::NoSlot
+            | Self::Refused { .. }
+            | Self::Lost { .. }
+            | Self::TimedOut { .. }
+            | Self::Protocol { .. }
+            | Self::Unexpected { .. }
+            | Self::Tls(_)
+            | Self::TlsDelayed { .. }
+            | Self::LoopsBack
+            | Self::TooBig { .. }
+            | Self::Spool(_) => None,
+        }
+    }
+
+    /// Whether the host's other address family gives better hope: a refusal on policy grounds before
+    /// anything was accepted, which is often about the source address.
     pub(super) fn is_policy_refusal(&self) -> bool {
-        let Self::Refused { reply, .. } = self else {
+        let Self::Refused { stage, reply } = self else {
             return false;
         };
-        (500..=599).contains(&reply.code)
+        let before_acceptance = match stage {
+            Stage::Greeting | Stage::Ehlo | Stage::EhloAfterTls | Stage::Mail | Stage::Rcpt => true,
+            Stage::Starttls | Stage::Data | Stage::Content | Stage::FinalDot | Stage::Rset => false,
+        };
+        before_acceptance
+            && (500..=599).contains(&reply.code)
             && reply
                 .enhanced
                 .is_some_and(|e| e.class == 5 && e.subject == 7)

@@ -4,6 +4,7 @@ mod connection;
 mod courier;
 mod failure;
 mod health;
+mod judgement;
 mod observer;
 pub mod outcome;
 mod pool;
@@ -17,7 +18,7 @@ mod wire;
 mod withdrawal;
 
 pub use courier::{Attempt, Courier, Deadlines, MayBeThisHost, Reached, Stop, Way};
-pub use observer::{Enforced, Observer};
+pub use observer::{Enforced, Observer, WouldBlock};
 pub use tls_memory::{TlsFailureRecord, TlsFailureStore, TlsMemory};
 pub use withdrawal::{PointOfNoReturn, Withdrawn, unless_withdrawn};
 

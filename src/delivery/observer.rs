@@ -12,11 +12,22 @@ pub trait Observer: Send + Sync + std::fmt::Debug {
     /// A TLS failure, once per connection.
     fn tls_failure(&self, failure: &TlsFailure, policy: PolicySource, enforced: Enforced);
 
+    /// A rule that is only tried out would have held mail back; once per connection.
+    fn would_block(&self, blocked: &WouldBlock<'_>);
+
     /// How many connections to MX hosts are in use and how many are kept for later.
     fn connections(&self, active: usize, idle: usize);
+}
 
-    /// 8-bit content met a host without 8BITMIME.
-    fn eight_bit_refused(&self);
+/// What `enforce = "dry-run"` is for.
+#[derive(Debug, Clone, Copy)]
+pub struct WouldBlock<'a> {
+    pub domain: &'a str,
+    /// The rule's `name`.
+    pub rule_name: Option<&'a str>,
+    /// As in replies: `mx1.example.com[192.0.2.1]`.
+    pub host: &'a str,
+    pub failure: &'a TlsFailure,
 }
 
 /// Whether a TLS failure held mail back or was only observed.

@@ -3,6 +3,7 @@
 
 use crate::names::MxHost;
 use crate::policy::{Level, PolicySource};
+use crate::smtp::extensions::Extension;
 use crate::smtp::reply::Reply;
 use crate::tls::TlsSeen;
 use std::net::{IpAddr, SocketAddr};
@@ -21,6 +22,8 @@ pub struct Outcome {
     pub attempts: u32,
     /// Why the policy held it back, if it did.
     pub blocked: Option<PolicyBlock>,
+    /// What the host would have had to offer, if that is why it was not sent.
+    pub missing: Option<Extension>,
 }
 
 /// What one attempt at one host made of a recipient.
@@ -31,6 +34,8 @@ pub struct Settled {
     pub via: Option<Arc<Via>>,
     pub possible_duplicate: PossibleDuplicate,
     pub blocked: Option<PolicyBlock>,
+    /// See [`Outcome::missing`].
+    pub missing: Option<Extension>,
     /// How far it reaches; a delivery is always `Recipient`.
     pub scope: Scope,
 }
@@ -59,6 +64,7 @@ impl Settled {
             via,
             possible_duplicate: PossibleDuplicate::No,
             blocked,
+            missing: None,
             scope,
         }
     }

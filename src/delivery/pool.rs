@@ -173,10 +173,13 @@ impl Pool {
         limits: Limits,
         until: Instant,
     ) -> Option<Grant> {
-        let (result, evicted) = self
-            .shared
-            .lock()
-            .acquire(key, next_hop, limits, &self.shared);
+        let (result, evicted) = {
+            let mut state = self.shared.lock();
+            if let Some(kept) = state.take_idle(key) {
+                return Some(Grant::Reuse(Box::new(kept)));
+            }
+            state.acquire(key, next_hop, limits, &self.shared)
+        };
         drop(evicted);
         let waiting = match result {
             Ok(slot) => {

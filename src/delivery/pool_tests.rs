@@ -14,8 +14,8 @@ struct Deaf;
 impl Observer for Deaf {
     fn handshake(&self, _: &TlsSeen, _: Duration) {}
     fn tls_failure(&self, _: &TlsFailure, _: PolicySource, _: crate::delivery::Enforced) {}
+    fn would_block(&self, _: &crate::delivery::WouldBlock<'_>) {}
     fn connections(&self, _: usize, _: usize) {}
-    fn eight_bit_refused(&self) {}
 }
 
 const LIMITS: Limits = Limits {

@@ -50,8 +50,8 @@ struct Nobody;
 impl Observer for Nobody {
     fn handshake(&self, _: &TlsSeen, _: Duration) {}
     fn tls_failure(&self, _: &TlsFailure, _: PolicySource, _: Enforced) {}
+    fn would_block(&self, _: &crate::delivery::WouldBlock<'_>) {}
     fn connections(&self, _: usize, _: usize) {}
-    fn eight_bit_refused(&self) {}
 }
 
 /// Visits one address.

@@ -33,7 +33,9 @@ pub(super) struct Job<'a> {
     pub eight_bit: EightBit,
     /// For everything up to our final dot.
     pub deadline: Instant,
-    /// For the reply to it.
+    /// For the reply to MAIL, where it is due sooner.
+    pub mail_until: Instant,
+    /// For the reply to our final dot.
     pub dot_deadline: Instant,
     pub no_return: &'a PointOfNoReturn,
 }
@@ -228,9 +230,14 @@ impl Answers {
         (0..job.recipients.len()).map(one).collect()
     }
 
-    /// As `fates`, where nobody was accepted.
+    /// As `fates`, where nobody was accepted, or the host said goodbye.
     fn refusals(&self, job: &Job<'_>) -> Vec<Fate> {
-        self.fates(job, &Fate::Failed(Failure::Lost { stage: Stage::Rcpt }))
+        let goodbye = self.rcpt.iter().find(|reply| reply.code == 421);
+        let shared = match goodbye {
+            Some(reply) => refused(Stage::Rcpt, reply),
+            None => Fate::Failed(Failure::Lost { stage: Stage::Rcpt }),
+        };
+        self.fates(job, &shared)
     }
 }
 
@@ -262,11 +269,19 @@ async fn begin_pipelined(session: &mut ClearToSend, job: &Job<'_>) -> Begun {
     let done: Result<(), Failure> = async {
         wire.send(batch.as_bytes(), Stage::Mail, wait(MAIL_RCPT_TIMEOUT))
             .await?;
-        let mail = wire.reply(Stage::Mail, wait(MAIL_RCPT_TIMEOUT)).await?;
+        let mail_until = job.mail_until.min(wait(MAIL_RCPT_TIMEOUT));
+        let mail = wire.reply(Stage::Mail, mail_until).await?;
         answers.mail = Some(in_step(Stage::Mail, mail)?);
         for _ in job.recipients {
+            // Nothing is owed after a 421, and some hosts only say it and wait.
+            if answers.closing() {
+                return Ok(());
+            }
             let rcpt = wire.reply(Stage::Rcpt, wait(MAIL_RCPT_TIMEOUT)).await?;
             answers.rcpt.push(in_step(Stage::Rcpt, rcpt)?);
+        }
+        if answers.closing() {
+            return Ok(());
         }
         let data = wire.reply(Stage::Data, wait(DATA_TIMEOUT)).await?;
         answers.data = Some(data);
@@ -285,15 +300,16 @@ async fn begin_in_steps(session: &mut ClearToSend, job: &Job<'_>) -> Begun {
             .wire
             .send(mail.as_bytes(), Stage::Mail, wait(MAIL_RCPT_TIMEOUT))
             .await?;
-        let reply = session
-            .wire
-            .reply(Stage::Mail, wait(MAIL_RCPT_TIMEOUT))
-            .await?;
+        let mail_until = job.mail_until.min(wait(MAIL_RCPT_TIMEOUT));
+        let reply = session.wire.reply(Stage::Mail, mail_until).await?;
         answers.mail = Some(in_step(Stage::Mail, reply)?);
         if !answers.mail_accepted() {
             return Ok(());
         }
         for recipient in job.recipients {
+            if answers.closing() {
+                return Ok(());
+            }
             let rcpt = rcpt_command(session, recipient, job.message);
             session
                 .wire
@@ -366,11 +382,14 @@ async fn content(session: &mut ClearToSend, job: &Job<'_>) -> (Fate, After) {
     }
     job.no_return.pass();
     let until = job.deadline.min(Instant::now() + BLOCK_TIMEOUT);
-    let sent = session.wire.send(&last, Stage::Content, until).await;
-    let result = match sent {
+    let result = match session.wire.send_listening(&last, until).await {
+        Ok(Heard::Nothing) => verdict(session, job).await,
         // The end of the message did not leave whole: it cannot have been accepted.
+        Ok(Heard::Something) => {
+            let stage = Stage::Content;
+            early_reply(session, Failure::Lost { stage }).await
+        }
         Err(failure) => early_reply(session, failure).await,
-        Ok(()) => verdict(session, job).await,
     };
     job.no_return.come_back();
     result

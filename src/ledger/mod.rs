@@ -13,6 +13,7 @@ use crate::delivery::outcome::{Channel, DeliveryResult, Outcome, Via};
 use crate::message::Message;
 use crate::policy::{PolicySource, TlsFailure};
 use crate::smtp::envelope::Recipient;
+use crate::smtp::extensions::Extension;
 use crate::tls::TlsSeen;
 use event::Mail;
 use metrics::Metrics;
@@ -162,6 +163,10 @@ impl Ledger {
                     .inc();
             }
         }
+        let refused = outcome.result == DeliveryResult::Rejected;
+        if refused && outcome.missing == Some(Extension::EightBitMime) {
+            metrics.eight_bit_refused.inc();
+        }
         if let (false, Some(block)) = (delivered, &outcome.blocked) {
             metrics
                 .policy_blocked
@@ -215,11 +220,6 @@ impl Ledger {
         self.metrics
             .policy_lookup_seconds
             .observe(elapsed.as_secs_f64());
-    }
-
-    /// 8-bit content that no host would take.
-    pub fn eight_bit_refused(&self) {
-        self.metrics.eight_bit_refused.inc();
     }
 
     /// A server session, `smtp` or `lmtp`, while it lasts.

@@ -1,7 +1,7 @@
 //! What delivery tells while it works.
 
 use super::{Ledger, UpstreamState};
-use crate::delivery::{Enforced, Observer};
+use crate::delivery::{Enforced, Observer, WouldBlock};
 use crate::policy::{PolicySource, TlsFailure};
 use crate::tls::TlsSeen;
 use std::time::Duration;
@@ -15,6 +15,17 @@ impl Observer for Ledger {
         Self::tls_failure(self, failure, policy, enforced);
     }
 
+    fn would_block(&self, blocked: &WouldBlock<'_>) {
+        tracing::warn!(
+            target: "sealpost::delivery",
+            domain = blocked.domain,
+            rule = blocked.rule_name,
+            mx = blocked.host,
+            reason = %blocked.failure,
+            "dry-run"
+        );
+    }
+
     fn connections(&self, active: usize, idle: usize) {
         let gauge = &self.metrics.upstream_connections;
         for (state, count) in [(UpstreamState::Active, active), (UpstreamState::Idle, idle)] {
@@ -22,9 +33,5 @@ impl Observer for Ledger {
                 .with_label_values(&[state.as_str()])
                 .set(i64::try_from(count).unwrap_or(i64::MAX));
         }
-    }
-
-    fn eight_bit_refused(&self) {
-        Self::eight_bit_refused(self);
     }
 }

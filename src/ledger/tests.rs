@@ -67,6 +67,7 @@ fn outcome() -> Outcome {
         possible_duplicate: PossibleDuplicate::No,
         attempts: 2,
         blocked: None,
+        missing: None,
     }
 }
 
@@ -229,6 +230,23 @@ fn alerts_find_their_series_before_anything_happened() {
 }
 
 #[test]
+fn eight_bit_content_is_refused_by_outcome_not_by_host() {
+    let ledger = Ledger::new(LogAddresses::Plain);
+    let refused = Outcome {
+        result: DeliveryResult::Rejected,
+        missing: Some(Extension::EightBitMime),
+        ..outcome()
+    };
+    ledger.count(&refused, Duration::ZERO);
+    let deferred = Outcome {
+        result: DeliveryResult::Deferred,
+        ..refused
+    };
+    ledger.count(&deferred, Duration::ZERO);
+    assert_eq!(value(&ledger.render(), "eightbit_refused_total"), Some(1.0));
+}
+
+#[test]
 fn connections_and_sessions_are_counted() {
     let ledger = Ledger::new(LogAddresses::Plain);
     let expired = TlsSeen {
@@ -243,7 +261,6 @@ fn connections_and_sessions_are_counted() {
     ledger.handshake(&seen(), Duration::from_millis(3));
     let failure = TlsFailure::Certificate(CertificateProblem::Expired);
     ledger.tls_failure(&failure, PolicySource::Rule, Enforced::Yes);
-    ledger.eight_bit_refused();
     ledger.reload(Err("no"));
     let session = ledger.session("smtp");
     crate::delivery::Observer::connections(&ledger, 0, 1);
@@ -267,7 +284,6 @@ fn connections_and_sessions_are_counted() {
             r#"tls_failures_total{enforced="yes",policy="rule",reason="certificate-expired"}"#,
             1.0,
         ),
-        ("eightbit_refused_total", 1.0),
         ("config_last_reload_successful", 0.0),
         (r#"sessions{protocol="smtp"}"#, 1.0),
         (r#"upstream_connections{state="idle"}"#, 1.0),

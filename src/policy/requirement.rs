@@ -97,6 +97,15 @@ pub enum OnFailure {
     Reject,
 }
 
+/// Why a channel is judged by more than is enforced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AuditPurpose {
+    /// For the record: what a full check would have said.
+    Record,
+    /// A rule is tried out (`enforce = "dry-run"`): it is told where the rule would have held mail back.
+    DryRun,
+}
+
 /// The verdict for one host, with its why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostPolicy {
@@ -109,6 +118,7 @@ pub struct HostPolicy {
     pub enforce: Arc<TlsRequirement>,
     /// Judged in the same handshake, recorded, never fatal.
     pub audit: Option<Arc<TlsRequirement>>,
+    pub purpose: AuditPurpose,
     pub on_failure: OnFailure,
     pub(super) sealed: Sealed,
 }

@@ -3,8 +3,8 @@
 use super::facts::{Demand, HostFacts, TlsaFinding};
 use super::level::{Level, PolicySource};
 use super::requirement::{
-    Authentication, ClientCertificate, Encryption, HostPolicy, OnFailure, ReferenceName, Sealed,
-    TlsRequirement, TlsVersion,
+    AuditPurpose, Authentication, ClientCertificate, Encryption, HostPolicy, OnFailure,
+    ReferenceName, Sealed, TlsRequirement, TlsVersion,
 };
 use super::rules::{Enforce, MatchName, Rule, Rules};
 use crate::names::{DomainName, NextHop, RuleTarget};
@@ -78,6 +78,7 @@ pub fn for_host(
             rule_name: rule.and_then(|rule| rule.name.clone()),
             enforce: Arc::new(decision.enforce),
             audit: decision.audit.map(Arc::new),
+            purpose: decision.purpose,
             on_failure: decision.floor.on_failure,
             sealed: Sealed,
         }),
@@ -189,6 +190,7 @@ struct Decision<'a> {
     level: Level,
     enforce: TlsRequirement,
     audit: Option<TlsRequirement>,
+    purpose: AuditPurpose,
 }
 
 type Decided<'a> = Result<Decision<'a>, (Floor<'a>, DeferReason)>;
@@ -205,6 +207,7 @@ fn decide<'a>(floor: Floor<'a>, tlsa: TlsaFinding, names: &Names) -> Decided<'a>
         level,
         enforce,
         audit,
+        purpose: AuditPurpose::Record,
     })
 }
 
@@ -220,6 +223,7 @@ fn dry_run<'a>(
         && watched.enforce.encryption == Encryption::Mandatory
     {
         decision.audit = Some(watched.enforce);
+        decision.purpose = AuditPurpose::DryRun;
     }
     Ok(decision)
 }

@@ -22,7 +22,8 @@ pub(super) struct Book<'a> {
 struct Entry {
     /// The place in the envelope.
     at: usize,
-    answer: oneshot::Sender<Outcome>,
+    /// `None` once it is answered.
+    answer: Option<oneshot::Sender<Outcome>>,
     last: Option<Settled>,
     soft: Option<Reply>,
 }
@@ -35,7 +36,7 @@ impl<'a> Book<'a> {
     ) -> Self {
         let entry = |(at, answer)| Entry {
             at,
-            answer,
+            answer: Some(answer),
             last: None,
             soft: None,
         };
@@ -68,11 +69,30 @@ impl<'a> Book<'a> {
         self.host_again(settled, addresses);
     }
 
+    /// A recipient's fate is decided while its host is still busy with others; `at` is its place in
+    /// `recipients`.
+    pub(super) fn decided(&mut self, at: usize, settled: Settled, addresses: u32) {
+        let Some(open) = self.open.get_mut(at) else {
+            return;
+        };
+        let entry = Entry {
+            at: open.at,
+            answer: open.answer.take(),
+            last: None,
+            soft: open.soft.take(),
+        };
+        // The attempt itself will bring its addresses when it is over.
+        self.tried += addresses;
+        self.decide(entry, settled);
+        self.tried -= addresses;
+    }
+
     /// The same host in another way: no new host.
     pub(super) fn host_again(&mut self, settled: Vec<Settled>, addresses: u32) {
         self.tried += addresses;
         let open = std::mem::take(&mut self.open);
-        for (mut entry, settled) in open.into_iter().zip(settled) {
+        let unanswered = |(entry, _): &(Entry, Settled)| entry.answer.is_some();
+        for (mut entry, settled) in open.into_iter().zip(settled).filter(unanswered) {
             match settled.scope {
                 Scope::Recipient | Scope::Message => self.decide(entry, settled),
                 Scope::Host => {
@@ -110,7 +130,10 @@ impl<'a> Book<'a> {
         }
     }
 
-    fn decide(&mut self, entry: Entry, settled: Settled) {
+    fn decide(&self, entry: Entry, settled: Settled) {
+        let Some(answer) = entry.answer else {
+            return;
+        };
         let delivered = settled.result == DeliveryResult::Delivered;
         let uncertain = settled.possible_duplicate == PossibleDuplicate::Yes;
         let final_here = settled.scope == Scope::Recipient && entry.soft.is_none();
@@ -131,6 +154,7 @@ impl<'a> Book<'a> {
             possible_duplicate: settled.possible_duplicate,
             attempts: self.tried,
             blocked: settled.blocked,
+            missing: settled.missing,
         };
         if let Some(recipient) = self.message.envelope.recipients.get(entry.at) {
             self.ledger.delivery(&DeliveryEvent {
@@ -141,6 +165,6 @@ impl<'a> Book<'a> {
             });
         }
         // The client may have left; the record stands all the same.
-        let _ = entry.answer.send(outcome);
+        let _ = answer.send(outcome);
     }
 }

@@ -55,6 +55,7 @@ impl Delivery {
 
     async fn walk(&self, book: &mut Book<'_>, no_return: &PointOfNoReturn) {
         let settings = &self.snapshot.delivery;
+        let courier = &self.relay.parts.courier;
         let received = Instant::from_std(self.message.received_at);
         let all = received + settings.deadline;
         let deadlines = Deadlines {
@@ -66,21 +67,22 @@ impl Delivery {
             return;
         };
         let mut offers = Vec::new();
-        let hosts = &route.hosts[..route.hosts.len().min(MAX_HOSTS)];
+        let hosts = &route.hosts;
+        // Hosts without an address cost nothing: they must not stand in the way of one that has one.
+        let mut left = MAX_HOSTS;
         for (at, host) in hosts.iter().enumerate() {
-            if book.is_done() || Instant::now() >= reach_until {
+            if book.is_done() || left == 0 || Instant::now() >= reach_until {
                 break;
             }
             let Some((addresses, policy)) = self.decide(book, &route, host) else {
                 continue;
             };
-            let until = share(reach_until, hosts.len() - at);
+            let until = share(reach_until, left.min(hosts.len() - at));
+            left -= 1;
             let stop = self.stop(book, &route, (host, addresses, &policy), until);
-            let attempt = self
-                .relay
-                .parts
-                .courier
-                .attempt(&stop, deadlines, no_return)
+            let mut decided = |at, settled, addresses| book.decided(at, settled, addresses);
+            let attempt = courier
+                .attempt(&stop, deadlines, no_return, &mut decided)
                 .await;
             if attempt.reached == Reached::Yes {
                 reach_until = all.min(Instant::now() + settings.reach_timeout);
@@ -101,11 +103,9 @@ impl Delivery {
             let chosen = (&hosts[offer.host], &offer.addresses[..], &offer.policy);
             let mut stop = self.stop(book, &route, chosen, reach_until);
             stop.way = Way::PlaintextFallback;
-            let attempt = self
-                .relay
-                .parts
-                .courier
-                .attempt(&stop, deadlines, no_return)
+            let mut decided = |at, settled, addresses| book.decided(at, settled, addresses);
+            let attempt = courier
+                .attempt(&stop, deadlines, no_return, &mut decided)
                 .await;
             book.host_again(attempt.settled, attempt.tried);
         }

@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
 
 /// Replies gathered before they are written although more commands are at hand, octets.
 const MAX_GATHERED: usize = 16 * 1024;
@@ -131,27 +132,36 @@ impl Connection {
         }
         let deadline = Instant::now() + self.patience;
         loop {
+            // Also one who always has more to say: in the end no transaction begins.
+            if self.leave().is_cancelled() {
+                return Ok(self.tell(Event::Draining));
+            }
             if let Some(line) = self.input.next_line() {
                 self.renew_settings();
                 let line = line.map(|at| self.input.line(at));
                 return Ok(self.session.input(Event::Line(line), &mut self.out));
             }
             self.flush().await?;
-            let shutdown = &self.surroundings.shutdown;
-            let leave = match self.session.in_transaction() {
-                true => &shutdown.expired,
-                false => &shutdown.draining,
-            };
+            let leave = self.leave().clone();
             let event = tokio::select! {
                 biased;
+                () = leave.cancelled() => Event::Draining,
                 read = self.input.fill(&mut self.stream) => match read {
                     Ok(0) | Err(_) => return Err(Ended::ClientGone),
                     Ok(_) => continue,
                 },
-                () = leave.cancelled() => Event::Draining,
                 () = sleep_until(deadline) => Event::Idle,
             };
             return Ok(self.tell(event));
+        }
+    }
+
+    /// When the session is to end between commands: a transaction has the grace.
+    fn leave(&self) -> &CancellationToken {
+        let shutdown = &self.surroundings.shutdown;
+        match self.session.in_transaction() {
+            true => &shutdown.expired,
+            false => &shutdown.draining,
         }
     }
 
@@ -242,6 +252,7 @@ impl Connection {
         let expired = &self.surroundings.shutdown.expired;
         let event = tokio::select! {
             biased;
+            () = expired.cancelled() => Event::Draining,
             read = self.input.fill(&mut self.stream) => match read {
                 Ok(0) | Err(_) => return Err(Ended::ClientGone),
                 Ok(octets) => {
@@ -249,7 +260,6 @@ impl Connection {
                     return Ok(());
                 }
             },
-            () = expired.cancelled() => Event::Draining,
             () = sleep_until(pace.deadline()) => Event::Idle,
         };
         let Next::Close(ended) = self.tell(event) else {

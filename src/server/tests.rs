@@ -47,6 +47,7 @@ fn outcome(text: &str) -> Outcome {
         possible_duplicate: PossibleDuplicate::No,
         attempts: 1,
         blocked: None,
+        missing: None,
     }
 }
 

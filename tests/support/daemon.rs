@@ -56,6 +56,11 @@ impl Daemon {
 
     /// The same without waiting.
     pub fn spawn_in(directory: TempDir, config: &str) -> Self {
+        Self::spawn_under(&[], directory, config)
+    }
+
+    /// The same with other words before the command, such as `sh -c 'ulimit ...; exec "$0" "$@"'`.
+    pub fn spawn_under(words: &[&str], directory: TempDir, config: &str) -> Self {
         let config = config.replace("STATE", &directory.path().display().to_string());
         let table = parsed(&config);
         let listener = |protocol: &str| {
@@ -74,7 +79,7 @@ impl Daemon {
         let admin = admin.expect("a test's configuration has admin.listen");
         let file = directory.path().join("sealpost.toml");
         std::fs::write(&file, config).unwrap();
-        let child = run(directory.path());
+        let child = Self::run(words, directory.path());
         Self {
             child,
             directory,
@@ -84,7 +89,51 @@ impl Daemon {
         }
     }
 
-    async fn wait_until_ready(&mut self) {
+    fn run(words: &[&str], directory: &Path) -> Child {
+        let mut words = [words, &[env!("CARGO_BIN_EXE_sealpost")]]
+            .concat()
+            .into_iter();
+        let file = |name| {
+            let path = directory.join(name);
+            File::options()
+                .create(true)
+                .append(true)
+                .open(path)
+                .unwrap()
+        };
+        Command::new(words.next().expect("there is the binary at least"))
+            .args(words)
+            .args(["run", "--config"])
+            .arg(directory.join("sealpost.toml"))
+            .env_remove("NOTIFY_SOCKET")
+            .env_remove("SEALPOST_CONFIG")
+            .stdin(Stdio::null())
+            .stdout(file("stdout"))
+            .stderr(file("stderr"))
+            .spawn()
+            .expect("the binary can be started")
+    }
+
+    /// Kills it with this signal, waits for its end and starts it again as it was; its log goes on.
+    pub async fn restart(&mut self, signal: &str) {
+        self.end(signal).await;
+        self.start_again().await;
+    }
+
+    /// Ends it by this signal, `TERM` or `KILL`, and waits until it is gone.
+    pub async fn end(&mut self, signal: &str) {
+        self.signal(signal);
+        let gone = self.wait_exit(PATIENCE).await;
+        assert!(gone.is_some(), "still there {PATIENCE:?} after SIG{signal}");
+    }
+
+    /// Starts it again with the same file and directory, and waits until it is ready.
+    pub async fn start_again(&mut self) {
+        self.child = Self::run(&[], self.directory.path());
+        self.wait_until_ready().await;
+    }
+
+    pub async fn wait_until_ready(&mut self) {
         let until = Instant::now() + READY;
         loop {
             if self
@@ -248,19 +297,6 @@ impl Daemon {
         }
     }
 
-    /// Ends it by this signal, `TERM` or `KILL`, and waits until it is gone.
-    pub async fn end(&mut self, signal: &str) {
-        self.signal(signal);
-        let gone = self.wait_exit(PATIENCE).await;
-        assert!(gone.is_some(), "still there {PATIENCE:?} after SIG{signal}");
-    }
-
-    /// Starts it again with the same file and directory, and waits until it is ready.
-    pub async fn start_again(&mut self) {
-        self.child = run(self.directory.path());
-        self.wait_until_ready().await;
-    }
-
     /// Runs another subcommand to its end.
     pub fn command(arguments: &[&str]) -> Exit {
         let output = Command::new(env!("CARGO_BIN_EXE_sealpost"))
@@ -276,27 +312,6 @@ impl Daemon {
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
     }
-}
-
-/// The daemon with `sealpost.toml` of a directory; what it prints is added to what another one there has.
-fn run(directory: &Path) -> Child {
-    let output = |name: &str| {
-        let file = File::options()
-            .create(true)
-            .append(true)
-            .open(directory.join(name));
-        file.unwrap()
-    };
-    Command::new(env!("CARGO_BIN_EXE_sealpost"))
-        .args(["run", "--config"])
-        .arg(directory.join("sealpost.toml"))
-        .env_remove("NOTIFY_SOCKET")
-        .env_remove("SEALPOST_CONFIG")
-        .stdin(Stdio::null())
-        .stdout(output("stdout"))
-        .stderr(output("stderr"))
-        .spawn()
-        .expect("the binary can be started")
 }
 
 impl Drop for Daemon {

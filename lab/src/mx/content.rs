@@ -58,9 +58,14 @@ impl Session {
                 .perform(&super::Act::raw(text).then_close(), b"")
                 .await
                 .map(|()| 0),
+            Content::SayAndStop(limit, text) if total >= limit => {
+                self.perform(&super::Act::raw(text), b"").await?;
+                std::future::pending().await
+            }
             Content::CloseAfter(limit)
             | Content::ResetAfter(limit)
-            | Content::SayAfter(limit, _) => self.read_more(limit - total).await,
+            | Content::SayAfter(limit, _)
+            | Content::SayAndStop(limit, _) => self.read_more(limit - total).await,
         }
     }
 
@@ -148,7 +153,7 @@ enum LineEnd {
 pub(super) fn receive_buffer(content: Content) -> Option<u32> {
     match content {
         // Less than a segment of the loopback interface would make the sender wait for its persist timer.
-        Content::Slow { .. } | Content::Stop => Some(131_072),
+        Content::Slow { .. } | Content::Stop | Content::SayAndStop(..) => Some(131_072),
         Content::Normal
         | Content::CloseAfter(_)
         | Content::ResetAfter(_)

@@ -174,6 +174,8 @@ pub enum Content {
     ResetAfter(usize),
     /// These octets are sent after so many octets of content, then closed: such as `552 too big`.
     SayAfter(usize, &'static str),
+    /// The same, and then it neither reads nor closes.
+    SayAndStop(usize, &'static str),
     /// Not read at all any more, but open.
     Stop,
 }

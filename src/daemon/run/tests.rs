@@ -63,8 +63,8 @@ impl Program for Fake {
         &plan.common
     }
 
-    fn lower_max_sessions(plan: &mut Plan, max_sessions: usize) {
-        plan.common.max_sessions = max_sessions;
+    fn lower(plan: &mut Plan, limits: limits::Lowered) {
+        plan.common.max_sessions = limits.max_sessions;
     }
 
     async fn start(plan: &Plan, context: Context) -> Result<Self, StartError> {

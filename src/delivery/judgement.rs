@@ -1,0 +1,79 @@
+//! The verdict on a handshake, and what is told of TLS failures.
+
+use super::connection::Plan;
+use super::failure::Failure;
+use super::observer::{Enforced, WouldBlock};
+use super::replies::host_label;
+use crate::clock;
+use crate::policy::{AuditPurpose, Encryption, PolicySource, TlsFailure};
+use crate::tls::{Authenticated, TlsSeen, TlsSession};
+use std::time::Duration;
+
+/// Judges a handshake by what is enforced, and then by what is only watched.
+pub(super) fn judge(
+    session: &TlsSession,
+    plan: &Plan<'_>,
+    elapsed: Duration,
+) -> Result<TlsSeen, Failure> {
+    let now = clock::now();
+    let verdict = plan.tls.judge(&plan.policy.enforce, session, now);
+    let problem = plan
+        .tls
+        .full_check(session, plan.host.map(|host| &host.0), now);
+    let seen = TlsSeen {
+        version: session.version,
+        cipher: session.cipher,
+        group: session.group,
+        resumed: session.resumed,
+        authenticated: *verdict.as_ref().unwrap_or(&Authenticated::None),
+        problem,
+        key: plan.tls.key_kind(session),
+    };
+    plan.observer.handshake(&seen, elapsed);
+    if let Err(failure) = verdict {
+        plan.observer
+            .tls_failure(&failure, plan.policy.source, Enforced::Yes);
+        return Err(Failure::Tls(failure));
+    }
+    if let Some(audit) = &plan.policy.audit
+        && let Err(failure) = plan.tls.judge(audit, session, now)
+    {
+        observe_audit(&failure, plan);
+    }
+    Ok(seen)
+}
+
+/// No channel that satisfies the policy came about.
+pub(super) fn observe_failure(failure: &TlsFailure, plan: &Plan<'_>) {
+    match plan.policy.enforce.encryption {
+        Encryption::Mandatory => {
+            plan.observer
+                .tls_failure(failure, plan.policy.source, Enforced::Yes);
+        }
+        Encryption::Opportunistic | Encryption::Never => observe_audit(failure, plan),
+    }
+}
+
+/// Without STARTTLS nothing has failed at level `may`; a rule that is tried out would have held mail back.
+pub(super) fn observe_no_offer(plan: &Plan<'_>) {
+    match plan.policy.purpose {
+        AuditPurpose::Record => {}
+        AuditPurpose::DryRun => observe_audit(&TlsFailure::StarttlsNotOffered, plan),
+    }
+}
+
+fn observe_audit(failure: &TlsFailure, plan: &Plan<'_>) {
+    let source = match plan.policy.purpose {
+        AuditPurpose::Record => plan.policy.source,
+        AuditPurpose::DryRun => {
+            plan.observer.would_block(&WouldBlock {
+                domain: &plan.policy.subject,
+                rule_name: plan.policy.rule_name.as_deref(),
+                host: &host_label(plan.host, plan.address.ip()),
+                failure,
+            });
+            PolicySource::Rule
+        }
+    };
+    plan.observer.tls_failure(failure, source, Enforced::No);
+}
