@@ -252,11 +252,15 @@ async fn restarts(over: Over, signal: &str, times: usize) -> (usize, usize) {
         world.daemon.restart(signal).await;
         injecting.join_all().await;
     }
-    assert!(
-        client.wait_until_empty(Duration::from_secs(60)).await,
-        "still {} queued",
-        client.queued()
-    );
+    if !client.wait_until_empty(Duration::from_secs(60)).await {
+        let sockets = std::process::Command::new("ss").arg("-tnp").output();
+        let sockets = sockets.map_or_else(
+            |error| error.to_string(),
+            |o| String::from_utf8_lossy(&o.stdout).into_owned(),
+        );
+        let metrics = world.daemon.get("/metrics").await;
+        panic!("still queued: {}\n{sockets}\n{metrics:?}", client.queue());
+    }
     assert_eq!(client.lines(SUSPENDED), Vec::<String>::new());
     assert_eq!(client.lines("status=bounced"), Vec::<String>::new());
     let mut count = vec![0_usize; times * ROUND];
