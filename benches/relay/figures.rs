@@ -3,6 +3,10 @@
 use clap::ValueEnum;
 use std::fmt::{self, Display};
 
+/// CPU of source and sink, in milliseconds per message, beyond which they take too much of the machine for the
+/// rate to be the relay's.
+const BUSY_PEERS: f64 = 0.2;
+
 /// Who is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Relay {
@@ -131,7 +135,15 @@ impl Display for Table {
         for row in rows {
             write!(f, "\n{}", self.row(row).trim_end())?;
         }
-        Ok(())
+        match self.median(Relay::Sealpost, |run| run.source_cpu + run.sink_cpu) {
+            Some(peers) if peers > BUSY_PEERS => {
+                write!(
+                    f,
+                    "\n  Source and sink take {peers:.3} ms per message: judge by CPU."
+                )
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 }
 
