@@ -6,8 +6,8 @@
 CARGO ?= cargo
 PREFIX ?= /usr/local
 DESTDIR ?=
-# Debian packages of the real mail servers that some tests talk to.
-PEERS = postfix
+# Debian packages of the real mail servers and clients that some tests talk to.
+PEERS = postfix swaks
 
 .PHONY: build check test test-setup demo bench install clean
 

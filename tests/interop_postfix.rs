@@ -1,6 +1,8 @@
 //! Debian's Postfix on both sides of Sealpost: as the client that hands mail over, set up as `config/postfix` says, and
 //! as an MX host. Without root or without Postfix these tests say SKIPPED and pass.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "it is test code")]
+
 mod support;
 
 use std::collections::HashMap;
@@ -156,7 +158,7 @@ async fn past_silent_hosts(over: Over) {
     let mut world = with_domains(world, &healthy, &Script::default())
         .start()
         .await;
-    let client = client(&world, Over::Lmtp);
+    let client = client(&world, over);
     let mails = |count: usize, domains: &[String]| {
         let mail = |n| Mail {
             to: vec![format!("someone{n}@{}", domains[n % domains.len()])],
@@ -247,15 +249,18 @@ async fn restarts(over: Over, signal: &str, times: usize) -> (usize, usize) {
         while arrived(&world, &domains).len() < before + ROUND / 5 && Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        world.daemon.end(signal).await;
-        world.daemon.start_again().await;
+        world.daemon.restart(signal).await;
         injecting.join_all().await;
     }
-    assert!(
-        client.wait_until_empty(Duration::from_secs(60)).await,
-        "still {} queued",
-        client.queued()
-    );
+    if !client.wait_until_empty(Duration::from_secs(60)).await {
+        let sockets = std::process::Command::new("ss").arg("-tnp").output();
+        let sockets = sockets.map_or_else(
+            |error| error.to_string(),
+            |o| String::from_utf8_lossy(&o.stdout).into_owned(),
+        );
+        let metrics = world.daemon.get("/metrics").await;
+        panic!("still queued: {}\n{sockets}\n{metrics:?}", client.queue());
+    }
     assert_eq!(client.lines(SUSPENDED), Vec::<String>::new());
     assert_eq!(client.lines("status=bounced"), Vec::<String>::new());
     let mut count = vec![0_usize; times * ROUND];
@@ -316,14 +321,38 @@ async fn interop_swaks_sends_over_smtp_and_lmtp() {
     assert_eq!(to, ["esmtp@a.test", "lmtp@a.test"]);
 }
 
-fn skipped() -> bool {
-    if let Err(why) = available() {
-        println!("SKIPPED: {why}");
-        // Shown by nextest for tests that pass only where it is asked for.
-        eprintln!("SKIPPED: {why}");
-        return true;
+/// Whoever pastes from the README gets what is tested here.
+#[test]
+fn the_readme_has_every_setting_of_config_postfix() {
+    let read = |name: &str| {
+        let path = format!("{}/{name}", env!("CARGO_MANIFEST_DIR"));
+        std::fs::read_to_string(path).unwrap()
+    };
+    let readme = read("README.md");
+    let readme = readme.lines().map(str::trim).collect::<Vec<_>>();
+    for name in ["main.cf", "master.cf", "relayhost.cf"] {
+        let text = read(&format!("config/postfix/{name}"));
+        let settings = text
+            .lines()
+            .filter(|line| !line.starts_with('#') && !line.trim().is_empty());
+        for setting in settings {
+            let words = |line: &str| {
+                line.split_whitespace()
+                    .map(str::to_owned)
+                    .collect::<Vec<_>>()
+            };
+            let found = readme.iter().any(|line| words(line) == words(setting));
+            assert!(found, "{name}: {setting}");
+        }
     }
-    false
+}
+
+fn skipped() -> bool {
+    let missing = available();
+    if let Err(why) = &missing {
+        println!("SKIPPED: {why}");
+    }
+    missing.is_err()
 }
 
 /// A world that logs no more than an administrator's would.

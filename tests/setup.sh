@@ -17,10 +17,12 @@ for package in $PEERS; do
     # What is installed in another way than by dpkg counts too.
     PATH=$PATH:/usr/sbin:/sbin command -v "$package" >/dev/null 2>&1 || missing="$missing $package"
 done
-[ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" -ne 0 ]; then
-    echo "make test: SKIPPED: tests against$missing (not installed, and this is not root)"
+    echo "make test: SKIPPED: tests against Postfix (this is not root, and only root can start it)"
+    [ -z "$missing" ] || echo "make test: not installed:$missing"
+elif [ -z "$missing" ]; then
+    :
 elif ! command -v apt-get >/dev/null 2>&1; then
     echo "make test: SKIPPED: tests against$missing (not installed, and there is no apt-get)"
 else

@@ -217,6 +217,16 @@ impl Postfix {
         true
     }
 
+    /// What it has, and why, in `postqueue`'s words.
+    pub fn queue(&self) -> String {
+        let etc = self.directory.path().join("etc");
+        let output = command("postqueue").arg("-c").arg(etc).arg("-p").output();
+        output.map_or_else(
+            |error| error.to_string(),
+            |output| String::from_utf8_lossy(&output.stdout).into_owned(),
+        )
+    }
+
     /// What it delivered into the maildir of `main.cf`'s [`maildir`]: the contents, in no order.
     pub fn delivered(&self) -> Vec<Vec<u8>> {
         let new = self.directory.path().join("mail/all/new");
