@@ -5,7 +5,7 @@
 //! work is known before anything is served.
 //!
 //! **Reload** (SIGHUP), as a whole or not at all: configuration → everything that can fail
-//! ([`Program::plan`]) → new listeners bound → *from here nothing fails* → adopted → listeners
+//! (`plan`) → new listeners bound → *from here nothing fails* → adopted → listeners
 //! changed → log level. A message keeps what it was begun with.
 //!
 //! **Shutdown** (SIGTERM, SIGINT): `STOPPING=1`, listeners close, idle sessions get 421; after the

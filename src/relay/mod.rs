@@ -1,7 +1,7 @@
 //! The spine: a message in, an outcome per recipient out.
 //!
 //! Recipients are grouped by next hop; every group is delivered at the same time by the walk of
-//! [`spine`]: discover → decide → deliver → record.
+//! `spine`: discover → decide → deliver → record.
 
 mod book;
 mod group;
