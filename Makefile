@@ -38,7 +38,8 @@ bench:
 	$(CARGO) bench --locked --bench relay -- $(ARGS)
 
 # The configuration of an earlier installation is kept.
-install: build
+install:
+	@test -x target/release/sealpost || { echo "make install: run make build first, as yourself"; exit 1; }
 	install -D -m 0755 target/release/sealpost $(DESTDIR)$(PREFIX)/sbin/sealpost
 	install -D -m 0644 systemd/sealpost.service $(DESTDIR)$(PREFIX)/lib/systemd/system/sealpost.service
 	sed -i 's|/usr/sbin/sealpost|$(PREFIX)/sbin/sealpost|' $(DESTDIR)$(PREFIX)/lib/systemd/system/sealpost.service

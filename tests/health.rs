@@ -267,3 +267,49 @@ async fn silent_hosts_do_not_occupy_the_clients_sessions() {
     assert!(world.mx("silent.test").connections().len() <= 10);
     assert_eq!(world.send("r@good.test").await.code, 250);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handshake_that_was_cut_is_no_reason_to_bounce_whatever_the_rule_says() {
+    let script = || Script {
+        handshake: Handshake::Close,
+        ..Script::default()
+    };
+    let rule = "[[rule]]\ndomains = ['a.test']\nrequire = 'verify'\non_failure = 'reject'";
+    let world = World::new()
+        .domain("a.test", script())
+        .config(rule)
+        .start()
+        .await;
+    for _ in 0..2 {
+        let reply = world.send("r@a.test").await;
+        assert_eq!(
+            (reply.code, reply.enhanced()),
+            (451, Some("4.7.5")),
+            "{reply}"
+        );
+    }
+    assert!(!world.mx("a.test").mail_octets_in_clear());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_of_another_name_at_the_same_address_is_not_taken_down_with_the_first() {
+    // Who has the certificate for one name may well fail at another.
+    let world = World::new()
+        .domain("a.test", Script::default())
+        .dns(|dns| {
+            dns.mx("evil.test", 10, "mx.evil.test");
+        })
+        .config("[[rule]]\ndomains = ['evil.test', 'a.test']\nrequire = 'encrypt'")
+        .start()
+        .await;
+    let ip = world.mx("a.test").address().ip();
+    world.net.dns.a("mx.evil.test", &ip.to_string());
+    let mx = world.mx("a.test");
+    mx.set_script(Script {
+        handshake: Handshake::Alert(112), // unrecognized_name
+        ..Script::default()
+    });
+    assert_eq!(world.send("r@evil.test").await.code, 451);
+    mx.set_script(Script::with_identity(world.net.ca.identity("mx.a.test")));
+    assert_eq!(world.send("r@a.test").await.code, 250);
+}

@@ -501,3 +501,17 @@ async fn deliveries_that_are_given_up_leave_no_connection_behind() {
         .await;
     assert!(active.abs() < 0.5, "{active}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_reload_no_connection_made_before_carries_a_message() {
+    let world = World::new()
+        .domain("a.test", Script::default())
+        .start()
+        .await;
+    assert_eq!(world.send("r@a.test").await.code, 250);
+    world.reload("[tls]\nmin_version = '1.3'");
+    let mx = world.mx("a.test");
+    assert!(mx.wait_for(|record| record.connections[0].quit).await);
+    assert_eq!(world.send("r@a.test").await.code, 250);
+    assert_eq!((mx.messages().len(), mx.connections().len()), (2, 2));
+}

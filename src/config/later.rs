@@ -34,9 +34,24 @@ pub(super) fn dnssec(dns: &mut Section<'_>) {
             dns.source.name_place(dns.span_of("dnssec").start)
         )),
     }
-    dns.take("trust_remote_ad", false);
-    dns.take("dnssec_unavailable", DnssecUnavailable::Defer);
-    dns.optional::<PathBuf>("trust_anchor");
+    let remote = dns.take("trust_remote_ad", false);
+    let unavailable = dns.take("dnssec_unavailable", DnssecUnavailable::Defer);
+    let anchor = dns.optional::<PathBuf>("trust_anchor");
+    for (key, is_set) in [
+        ("trust_remote_ad", remote),
+        (
+            "dnssec_unavailable",
+            unavailable != DnssecUnavailable::Defer,
+        ),
+        ("trust_anchor", anchor.is_some()),
+    ] {
+        if is_set {
+            dns.source.notice(format!(
+                "{}: dns.{key} takes effect in a later version; this one has no DNSSEC",
+                dns.source.name_place(dns.span_of(key).start)
+            ));
+        }
+    }
 }
 
 /// The part of `[policy]` that concerns what domains publish.

@@ -82,7 +82,15 @@ pub(super) fn apply_to_next_hops(source: &Source<'_>, entries: &[Entry], drafts:
         draft.rule.published = entry.rule.published;
     }
     for (entry, used) in entries.iter().zip(used) {
-        if matches!(entry.key, Key::NextHop(_)) && used == Used::No {
+        // `[192.0.2.1]` is also where mail to that address literal goes.
+        let literal = matches!(
+            &entry.key,
+            Key::NextHop(RuleNextHop {
+                target: RuleTarget::Address(_),
+                port: None
+            })
+        );
+        if matches!(entry.key, Key::NextHop(_)) && used == Used::No && !literal {
             source.notice(format!(
                 "{}: no [[rule]] has next_hop = \"{}\"; the entry has no effect",
                 entry.rule.origin, entry.key
@@ -121,7 +129,15 @@ pub(super) fn add(source: &Source<'_>, entries: Vec<Entry>, rules: &mut Rules) {
         let pattern = match key.clone() {
             Key::Exact(domain) => Pattern::Exact(domain),
             Key::Below(domain) => Pattern::Below(domain),
-            Key::NextHop(_) => continue,
+            Key::NextHop(hop) => {
+                if let (RuleTarget::Address(ip), None) = (hop.target, hop.port)
+                    && let Err(conflict) = rules.add_literal(ip, Arc::new(rule))
+                {
+                    let file = conflict.first.rsplit_once(':').map_or("", |(file, _)| file);
+                    problem(source, file, line, conflict.to_string());
+                }
+                continue;
+            }
         };
         let file = rule.origin.clone();
         let level = rule.require.map_or("", crate::policy::Level::as_str);

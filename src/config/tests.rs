@@ -237,6 +237,20 @@ fn a_domain_in_both_files_is_a_contradiction_that_names_both_places() {
 }
 
 #[test]
+fn an_entry_for_an_address_binds_mail_to_its_literal() {
+    let (_, config) = with_map("[192.0.2.1] encrypt\n[192.0.2.1]:587 may\n", "");
+    let config = config.unwrap();
+    let demand = |ip: &str| crate::policy::Demand {
+        recipient_domain: None,
+        next_hop: crate::names::NextHop::Literal(ip.parse().unwrap()),
+    };
+    let rule = config.rules.for_demand(&demand("192.0.2.1")).unwrap();
+    assert_eq!(rule.require, Some(Level::Encrypt));
+    assert_eq!(config.rules.for_demand(&demand("192.0.2.2")), None);
+    assert_eq!(config.notices.len(), 1, "{:?}", config.notices);
+}
+
+#[test]
 fn an_entry_for_a_next_hop_binds_the_rule_that_routes_there() {
     let map = "[mx.example.com]:587 secure match=mx.example.com\n[unused.example] may\n";
     let rule = "[[rule]]\ndomains = [\"a.example\"]\nnext_hop = \"[mx.example.com]:587\"\n";

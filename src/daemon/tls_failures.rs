@@ -1,6 +1,7 @@
 //! TLS failures on their way to the store: deliveries do not wait for the disk.
 
 use crate::admin::Health;
+use crate::clock;
 use crate::delivery::{TlsFailureRecord, TlsFailureStore};
 use crate::store::{RememberedFailure, Store, StoreError};
 use std::net::IpAddr;
@@ -9,6 +10,11 @@ use tokio::sync::mpsc;
 
 /// Changes that may wait for the disk; beyond it they are dropped, and a restart forgets them.
 const QUEUE: usize = 1000;
+
+/// How often what is too old is forgotten on disk too.
+const PRUNE_INTERVAL: Duration = Duration::from_secs(60 * 60);
+/// Forgotten so long after the last failure.
+const MEMORY: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[derive(Debug)]
 enum Change {
@@ -58,12 +64,24 @@ impl TlsFailureStore for Journal {
 impl Writer {
     /// Writes until every sender is gone.
     pub(super) async fn run(mut self) {
-        while let Some(change) = self.changes.recv().await {
-            let written = match change {
-                Change::Remember(record) => self.store.remember_tls_failure(to_store(record)).await,
-                Change::Forget { mx, address } => self.store.forget_tls_failure(&mx, address).await,
+        let mut prune = tokio::time::interval(PRUNE_INTERVAL);
+        prune.tick().await; // at start it was done
+        loop {
+            let written = tokio::select! {
+                change = self.changes.recv() => match change {
+                    Some(change) => self.write(change).await,
+                    None => return,
+                },
+                _ = prune.tick() => self.store.prune(too_old(clock::now())).await,
             };
             note(&self.health, written.as_ref().err());
+        }
+    }
+
+    async fn write(&self, change: Change) -> Result<(), StoreError> {
+        match change {
+            Change::Remember(record) => self.store.remember_tls_failure(to_store(record)).await,
+            Change::Forget { mx, address } => self.store.forget_tls_failure(&mx, address).await,
         }
     }
 }
@@ -81,12 +99,14 @@ pub(super) async fn load(
     store: &Store,
     now: SystemTime,
 ) -> Result<Vec<TlsFailureRecord>, StoreError> {
-    const MEMORY: Duration = Duration::from_secs(24 * 60 * 60);
-    store
-        .prune(seconds(now.checked_sub(MEMORY).unwrap_or(UNIX_EPOCH)))
-        .await?;
+    store.prune(too_old(now)).await?;
     let known = store.tls_failures().await?;
     Ok(known.into_iter().map(from_store).collect())
+}
+
+/// The last failures before this time are forgotten, in UNIX seconds.
+fn too_old(now: SystemTime) -> u64 {
+    seconds(now.checked_sub(MEMORY).unwrap_or(UNIX_EPOCH))
 }
 
 fn seconds(time: SystemTime) -> u64 {

@@ -51,7 +51,7 @@ pub(super) enum Mode {
 }
 
 /// See [`Plan::loops`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum LoopCheck {
     Greeting,
     Skip,
@@ -177,11 +177,13 @@ impl Greeted {
             observe_failure(&failure, plan);
             return Err(Failure::Tls(failure));
         }
-        let wait = until.min(Instant::now() + COMMAND_TIMEOUT);
-        self.wire
-            .send(b"STARTTLS\r\n", Stage::Starttls, wait)
-            .await?;
-        let reply = self.wire.reply(Stage::Starttls, wait).await?;
+        let reply = self.ask_for_tls(until).await.map_err(|failure| {
+            let failure = tls_trouble(failure);
+            if let Failure::Tls(failure) = &failure {
+                observe_failure(failure, plan);
+            }
+            failure
+        })?;
         if !reply.is_positive() {
             return self.starttls_refused(reply, plan);
         }
@@ -191,6 +193,13 @@ impl Greeted {
             return Err(Failure::Tls(failure));
         };
         secure(stream, plan, until).await?.hello(plan, until).await
+    }
+
+    async fn ask_for_tls(&mut self, until: Instant) -> Result<Reply, Failure> {
+        let stage = Stage::Starttls;
+        let wait = until.min(Instant::now() + COMMAND_TIMEOUT);
+        self.wire.send(b"STARTTLS\r\n", stage, wait).await?;
+        self.wire.reply(stage, wait).await
     }
 
     /// A refusal is as good as no offer: who could forge the one could strip the other.
@@ -216,6 +225,17 @@ impl Greeted {
             None => Err(Failure::Tls(failure)),
         }
     }
+}
+
+/// A host that hangs up or falls silent when asked for TLS fails at TLS.
+fn tls_trouble(failure: Failure) -> Failure {
+    if matches!(failure, Failure::Lost { .. }) {
+        return Failure::Tls(TlsFailure::ConnectionLost);
+    }
+    if matches!(failure, Failure::TimedOut { .. }) {
+        return Failure::Tls(TlsFailure::HandshakeTimeout);
+    }
+    failure
 }
 
 impl Secured {

@@ -155,6 +155,13 @@ impl Courier {
         }
     }
 
+    /// Keeps no connection that was made until now: what it was judged by may have changed.
+    pub fn begin_anew(&self) {
+        for ready in self.reacher.pool.begin_anew() {
+            self.part(ready);
+        }
+    }
+
     /// Says goodbye, in the background.
     fn part(&self, ready: Ready) {
         self.tasks.spawn(async move {
@@ -194,12 +201,16 @@ impl Courier {
         let mut reuse = Reuse::Allowed;
         let mut stale = 0;
         while !visit.pending.is_empty() {
+            let waiting = visit.pending.len();
             let target = visit.target(reuse);
             let mut ready = match self.reacher.reach(&target, addresses).await {
                 Ok(ready) => ready,
                 Err(unreached) => return self.unreached(visit, unreached).await,
             };
             let carried = self.transactions(visit, &mut ready).await;
+            if visit.pending.len() < waiting {
+                stale = 0; // a host that closes after each message is not dead
+            }
             if carried == Carried::Stale && stale < STALE_CONNECTIONS {
                 stale += 1;
                 reuse = Reuse::No;
@@ -282,24 +293,15 @@ impl Courier {
             && stop.implicit_tls == ImplicitTls::No
             && visit.mode == Mode::Tls;
         if !opportunistic || unreached.tls_failed.is_empty() {
-            return visit.host_failed(unreached.address, unreached.failure);
+            return visit.unreached(unreached);
         }
         match stop.settings.plaintext_fallback {
-            PlaintextFallback::Never => visit.host_failed(unreached.address, unreached.failure),
+            PlaintextFallback::Never => visit.unreached(unreached),
             PlaintextFallback::Immediate => {
                 visit.mode = Mode::PlaintextFallback;
                 let addresses: Vec<_> = unreached.tls_failed.iter().map(|(a, _)| *a).collect();
-                let target = visit.target(Reuse::Allowed);
-                match self.reacher.reach(&target, &addresses).await {
-                    Ok(mut ready) => match self.transactions(visit, &mut ready).await {
-                        Carried::Stale => visit.give_up(&ready, Stage::Mail),
-                        Carried::Done(after) => {
-                            self.release(ready, after, stop.settings);
-                            visit.leave_rest();
-                        }
-                    },
-                    Err(again) => visit.host_failed(again.address, again.failure),
-                }
+                // Once: a visit in the clear does not come back here.
+                Box::pin(self.visit(visit, &addresses)).await;
             }
             PlaintextFallback::Delayed => self.delay(visit, unreached),
         }
@@ -323,7 +325,7 @@ impl Courier {
                 }
             }
         }
-        let failure = match (unreached.failure, not_before) {
+        let failure = match (unreached.failure.clone(), not_before) {
             (Failure::Tls(failure), Some(time)) if visit.fallback.is_empty() => {
                 Failure::TlsDelayed {
                     failure,
@@ -332,7 +334,10 @@ impl Courier {
             }
             (failure, _) => failure,
         };
-        visit.host_failed(unreached.address, failure);
+        visit.unreached(Unreached {
+            failure,
+            ..unreached
+        });
     }
 }
 
@@ -364,6 +369,13 @@ fn is_stale(transacted: &Transacted) -> bool {
     transacted.fates.iter().all(gone)
 }
 
+fn mode(way: Way) -> Mode {
+    match way {
+        Way::ByPolicy => Mode::Tls,
+        Way::PlaintextFallback => Mode::PlaintextFallback,
+    }
+}
+
 /// The state of one attempt.
 struct Visit<'a> {
     stop: &'a Stop<'a>,
@@ -390,15 +402,11 @@ impl<'a> Visit<'a> {
         decided: &'a mut Decided<'a>,
     ) -> Self {
         let count = stop.recipients.len();
-        let mode = match stop.way {
-            Way::ByPolicy => Mode::Tls,
-            Way::PlaintextFallback => Mode::PlaintextFallback,
-        };
         Self {
             stop,
             deadlines,
             no_return,
-            mode,
+            mode: mode(stop.way),
             pending: (0..count).collect(),
             settled: vec![None; count],
             tried: 0,
@@ -548,18 +556,22 @@ impl<'a> Visit<'a> {
         self.host_failed(ready.key.address, Failure::Lost { stage });
     }
 
-    /// Recipients that a connection, closed early, has left over.
-    fn leave_rest(&mut self) {
-        if let Some(&ip) = self.stop.addresses.first()
-            && !self.pending.is_empty()
-        {
-            let address = SocketAddr::new(ip, self.stop.port);
-            self.host_failed(address, Failure::Lost { stage: Stage::Mail });
+    /// The host was not reached. What is only remembered decides nothing for good.
+    fn unreached(&mut self, unreached: Unreached) {
+        let fresh = unreached.freshness == Freshness::Now;
+        let waiting = self.pending.clone();
+        self.host_failed(unreached.address, unreached.failure);
+        for at in waiting {
+            if let Some(settled) = self.settled[at].as_mut().filter(|_| !fresh) {
+                settled.reply = replies::softened(settled.reply.clone());
+                settled.result = DeliveryResult::Deferred;
+            }
         }
     }
 
     fn begin_again(&mut self) {
         self.refusals = 0;
+        self.mode = mode(self.stop.way);
         self.pending = (0..self.settled.len()).collect();
         self.settled = vec![None; self.pending.len()];
     }
@@ -612,6 +624,9 @@ fn scope_of(failure: &Failure, reply: &Reply) -> Scope {
         Failure::Refused { .. }
         | Failure::Connect(_)
         | Failure::ConnectTimeout(_)
+        | Failure::ConnectHurried(_)
+        | Failure::Local(_)
+        | Failure::OutOfTime
         | Failure::NoSlot
         | Failure::Lost { .. }
         | Failure::TimedOut { .. }

@@ -44,6 +44,14 @@ pub(super) enum Failure {
     Connect(String),
     #[error("no answer to the connection within {0} s")]
     ConnectTimeout(u64),
+    /// As `ConnectTimeout`, when little time was left: it says nothing of the address.
+    #[error("no answer to the connection within {0} s")]
+    ConnectHurried(u64),
+    /// A fault on our side: a source address that is not there, no descriptors.
+    #[error("cannot connect from here: {0}")]
+    Local(String),
+    #[error("no time was left to try it")]
+    OutOfTime,
     #[error("no slot for a connection within 30 s")]
     NoSlot,
     /// The host said no.
@@ -78,42 +86,79 @@ pub(super) enum Failure {
     Spool(String),
 }
 
+/// What a failure is held against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Blame {
+    Nobody,
+    /// The address, whatever the policy.
+    Address,
+    /// Its TLS, for those who ask the same of the same host.
+    Tls,
+}
+
 impl Failure {
-    /// Whether the fault lies with the address, whoever the mail is for: worth remembering, so that
-    /// it does not cost the next message time. Replies to MAIL, RCPT and DATA never are, but for 421.
-    pub(super) fn blames_address(&self) -> bool {
-        let early = |stage: &Stage| {
-            matches!(
-                stage,
-                Stage::Greeting | Stage::Ehlo | Stage::Starttls | Stage::EhloAfterTls
-            )
+    /// Whose fault it is, whoever the mail is for: worth remembering, so that it does not cost the
+    /// next message time. Replies to MAIL, RCPT and DATA never are, but for 421.
+    pub(super) fn blame(&self) -> Blame {
+        let at = |stage: &Stage| match stage {
+            Stage::Greeting | Stage::Ehlo => Blame::Address,
+            // Who tries no TLS never gets there.
+            Stage::Starttls | Stage::EhloAfterTls => Blame::Tls,
+            Stage::Mail
+            | Stage::Rcpt
+            | Stage::Data
+            | Stage::Content
+            | Stage::FinalDot
+            | Stage::Rset => Blame::Nobody,
         };
         match self {
-            Self::Connect(_) | Self::ConnectTimeout(_) => true,
-            Self::Refused { stage, reply } => early(stage) || reply.code == 421,
-            Self::Lost { stage }
+            Self::Connect(_) | Self::ConnectTimeout(_) => Blame::Address,
+            Self::Refused { reply, .. } if reply.code == 421 => Blame::Address,
+            Self::Refused { stage, .. }
+            | Self::Lost { stage }
             | Self::TimedOut { stage }
             | Self::Protocol { stage, .. }
-            | Self::Unexpected { stage, .. } => early(stage),
+            | Self::Unexpected { stage, .. } => at(stage),
             Self::Tls(failure) | Self::TlsDelayed { failure, .. } => match failure {
                 TlsFailure::Handshake(_)
                 | TlsFailure::HandshakeTimeout
                 | TlsFailure::ConnectionLost
                 | TlsFailure::NoCommonParameters
-                | TlsFailure::SurplusAfterStarttls => true,
+                | TlsFailure::SurplusAfterStarttls => Blame::Tls,
                 // Quick to find out, and other policies may be content with the host.
                 TlsFailure::StarttlsNotOffered
                 | TlsFailure::StarttlsRefused(_)
                 | TlsFailure::VersionTooOld(_)
-                | TlsFailure::Certificate(_) => false,
+                | TlsFailure::Certificate(_) => Blame::Nobody,
             },
             Self::NoSlot
+            | Self::ConnectHurried(_)
+            | Self::Local(_)
+            | Self::OutOfTime
             | Self::LoopsBack
             | Self::NoSmtpUtf8
             | Self::NoEightBitMime
             | Self::TooBig { .. }
-            | Self::Spool(_) => false,
+            | Self::Spool(_) => Blame::Nobody,
         }
+    }
+
+    /// EHLO was refused for good.
+    pub(super) fn is_ehlo_refusal(&self) -> bool {
+        let Self::Refused { stage, reply } = self else {
+            return false;
+        };
+        *stage == Stage::Ehlo && reply.code >= 500
+    }
+
+    /// A time-out: if we gave it little time, it says nothing of the host.
+    pub(super) fn is_time_out(&self) -> bool {
+        matches!(
+            self,
+            Self::ConnectTimeout(_)
+                | Self::TimedOut { .. }
+                | Self::Tls(TlsFailure::HandshakeTimeout)
+        )
     }
 
     /// What the host would have had to offer.
@@ -123,6 +168,9 @@ impl Failure {
             Self::NoEightBitMime => Some(Extension::EightBitMime),
             Self::Connect(_)
             | Self::ConnectTimeout(_)
+            | Self::ConnectHurried(_)
+            | Self::Local(_)
+            | Self::OutOfTime
             | Self::NoSlot
             | Self::Refused { .. }
             | Self::Lost { .. }

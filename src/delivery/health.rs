@@ -4,19 +4,32 @@
 //! attempt probes, while others still get the remembered answer.
 
 use super::failure::Failure;
+use crate::names::{DomainName, MxHost};
 use crate::policy::TlsRequirement;
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// What is down: the address for everybody, or its TLS for those with a certain requirement.
+/// What is down: the address for everybody who comes as we do, or its TLS for those with a certain
+/// requirement.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Subject {
     pub address: SocketAddr,
+    /// Our source address and EHLO name: a host may refuse the one and take the other.
+    pub source: Option<IpAddr>,
+    pub hostname: DomainName,
     /// `None`: connecting, the greeting or EHLO fails, whoever asks.
-    pub tls: Option<Arc<TlsRequirement>>,
+    pub tls: Option<TlsSubject>,
+}
+
+/// A requirement towards a host by its name: another name at the same address may fail where this one
+/// does not.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct TlsSubject {
+    pub host: Option<MxHost>,
+    pub requirement: Arc<TlsRequirement>,
 }
 
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
@@ -135,8 +148,14 @@ mod tests {
     use super::*;
 
     fn subject() -> Subject {
+        at("192.0.2.1:25".parse().unwrap())
+    }
+
+    fn at(address: SocketAddr) -> Subject {
         Subject {
-            address: "192.0.2.1:25".parse().unwrap(),
+            address,
+            source: None,
+            hostname: DomainName::parse("relay.example").unwrap(),
             tls: None,
         }
     }
@@ -205,7 +224,7 @@ mod tests {
         for n in 0..MAX_REMEMBERED + 10 {
             let octets = u32::try_from(n).unwrap().to_be_bytes();
             let address = SocketAddr::from((octets, 25));
-            health.failed(Subject { address, tls: None }, failure(), now);
+            health.failed(at(address), failure(), now);
         }
         assert_eq!(health.lock().len(), MAX_REMEMBERED);
     }

@@ -4,7 +4,7 @@
 //! there is no "strong enough", so that one domain's policy never bleeds into another's. A slot is
 //! held by each connection, in use or idle; who waits for one is served in turn by next hop.
 
-use super::connection::ClearToSend;
+use super::connection::{ClearToSend, LoopCheck};
 use super::observer::Observer;
 use crate::discovery::ImplicitTls;
 use crate::message::TlsRequired;
@@ -31,6 +31,8 @@ pub(super) struct PoolKey {
     pub source: Option<IpAddr>,
     /// Our EHLO name.
     pub hostname: DomainName,
+    /// Whether the host was asked for its name, so that a loop would have been seen.
+    pub loops: LoopCheck,
 }
 
 /// The bounds in force; they come with each request, since a reload may change them.
@@ -79,6 +81,8 @@ struct State {
     open: usize,
     idle: usize,
     limits: Limits,
+    /// Counts the times that everything began anew; connections of an earlier one are not kept.
+    epoch: u64,
     /// Lanes that wait for room in all, not for room at their own address.
     starved: VecDeque<SocketAddr>,
 }
@@ -111,6 +115,7 @@ struct Waiter {
 #[derive(Debug)]
 pub(super) struct Slot {
     address: SocketAddr,
+    epoch: u64,
     pool: Option<Arc<Shared>>,
 }
 
@@ -143,6 +148,7 @@ impl Pool {
             open: 0,
             idle: 0,
             limits,
+            epoch: 0,
             starved: VecDeque::new(),
         };
         Self {
@@ -210,9 +216,20 @@ impl Pool {
         expired
     }
 
-    /// Every idle connection.
+    /// Every idle connection; those in use are not kept either when they come back.
+    pub(super) fn begin_anew(&self) -> Vec<Ready> {
+        let mut state = self.shared.lock();
+        state.epoch += 1;
+        let limit = std::mem::replace(&mut state.limits.idle, Duration::ZERO);
+        let idle = state.expired(Instant::now());
+        state.limits.idle = limit;
+        idle
+    }
+
+    /// The same for good.
     pub(super) fn drain(&self) -> Vec<Ready> {
         let mut state = self.shared.lock();
+        state.epoch += 1;
         state.limits.idle = Duration::ZERO;
         state.expired(Instant::now())
     }
@@ -250,6 +267,7 @@ impl State {
             self.open += 1;
             let slot = Slot {
                 address: key.address,
+                epoch: self.epoch,
                 pool: Some(Arc::clone(shared)),
             };
             return (Ok(slot), evicted);
@@ -340,6 +358,7 @@ impl State {
             };
             let slot = Slot {
                 address,
+                epoch: self.epoch,
                 pool: Some(Arc::clone(shared)),
             };
             match waiter.grant.send(Grant::Open(slot)) {
@@ -354,6 +373,9 @@ impl State {
     }
 
     fn give_back(&mut self, mut ready: Ready, shared: &Arc<Shared>) -> Vec<Ready> {
+        if ready.slot.epoch != self.epoch {
+            return vec![ready]; // dropping it frees its slot
+        }
         let address = ready.key.address;
         let lane = self.lanes.entry(address).or_default();
         while let Some(waiter) = lane.next_waiter() {
@@ -361,6 +383,7 @@ impl State {
                 // Its room goes to a connection of another kind.
                 let slot = Slot {
                     address,
+                    epoch: self.epoch,
                     pool: Some(Arc::clone(shared)),
                 };
                 match waiter.grant.send(Grant::Open(slot)) {

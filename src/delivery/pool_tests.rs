@@ -44,6 +44,7 @@ fn key(last_octet: u8, host: &str) -> Arc<PoolKey> {
         tls_required: TlsRequired::Unsaid,
         source: None,
         hostname: DomainName::parse("relay.example").unwrap(),
+        loops: LoopCheck::Greeting,
     })
 }
 

@@ -5,7 +5,7 @@ use super::connection::{LoopCheck, Mode, Plan, establish};
 use super::courier::MayBeThisHost;
 use super::failure::Failure;
 use super::observer::{Enforced, Observer};
-use super::outcome::Channel;
+use super::outcome::{Channel, PolicyBlock};
 use super::reach::connect;
 use super::replies;
 use super::settings::{DeliverySettings, PlaintextFallback};
@@ -41,8 +41,9 @@ pub struct Call<'a> {
 pub enum Found {
     /// Mail could be sent over this channel.
     ClearToSend(Channel),
-    /// It could not, and this is what the sender would be told.
-    Refused(Reply),
+    /// It could not, and this is what the sender would be told; with the block that the policy put
+    /// up, if it did.
+    Refused(Reply, Option<PolicyBlock>),
     /// Not yet: TLS fails, and after a while plaintext would be allowed.
     Postponed(Reply),
 }
@@ -85,24 +86,23 @@ async fn fallback(call: &Call<'_>, failure: TlsFailure, until: Instant) -> Found
         },
         PlaintextFallback::Delayed => {
             let plaintext_from = replies::timestamp(clock::now() + tls_memory::DELAY);
-            Found::Postponed(reply(
-                call,
-                &Failure::TlsDelayed {
-                    failure,
-                    plaintext_from,
-                },
-            ))
+            let failure = Failure::TlsDelayed {
+                failure,
+                plaintext_from,
+            };
+            Found::Postponed(told(call, &failure).0)
         }
     }
 }
 
 fn refused(call: &Call<'_>, failure: &Failure) -> Found {
-    Found::Refused(reply(call, failure))
+    let (reply, blocked) = told(call, failure);
+    Found::Refused(reply, blocked)
 }
 
-fn reply(call: &Call<'_>, failure: &Failure) -> Reply {
+fn told(call: &Call<'_>, failure: &Failure) -> (Reply, Option<PolicyBlock>) {
     let label = replies::host_label(call.host, call.address.ip());
-    replies::failed(&label, failure, call.policy).0
+    replies::failed(&label, failure, call.policy)
 }
 
 async fn visit(call: &Call<'_>, mode: Mode, until: Instant) -> Result<Channel, Failure> {
@@ -117,7 +117,7 @@ async fn visit(call: &Call<'_>, mode: Mode, until: Instant) -> Result<Channel, F
     let patience = until.min(Instant::now() + limit);
     let stream = match timeout_at(patience, connect(call.address, source)).await {
         Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return Err(Failure::Connect(error.to_string())),
+        Ok(Err(failure)) => return Err(failure),
         Err(_) => return Err(Failure::ConnectTimeout(limit.as_secs())),
     };
     let plan = Plan {

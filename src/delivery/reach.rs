@@ -2,8 +2,8 @@
 //! staggered attempts over the addresses that are not known to be down.
 
 use super::connection::{LoopCheck, Mode, Plan, establish};
-use super::failure::Failure;
-use super::health::{Health, Probe, Standing, Subject};
+use super::failure::{Blame, Failure};
+use super::health::{Health, Probe, Standing, Subject, TlsSubject};
 use super::observer::Observer;
 use super::outcome::Channel;
 use super::pool::{Grant, Limits, Pool, PoolKey, Ready, Slot};
@@ -24,6 +24,8 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 /// After so long without an answer the next address is tried beside the first (RFC 8305 §8).
 const STAGGER: Duration = Duration::from_millis(300);
+/// See [`Target::fair_time`].
+const FAIR_TIME: Duration = Duration::from_secs(10);
 /// How long a delivery waits for a slot.
 const SLOT_WAIT: Duration = Duration::from_secs(30);
 
@@ -57,13 +59,16 @@ pub(super) enum Reuse {
 pub(super) struct Unreached {
     pub failure: Failure,
     pub address: SocketAddr,
+    /// Whether the failure is of this attempt.
+    pub freshness: Freshness,
     /// Addresses whose TLS failed: now, or as remembered.
     pub tls_failed: Vec<(SocketAddr, Freshness)>,
     /// Addresses really tried.
     pub tried: u32,
 }
 
-/// Whether a TLS failure happened just now.
+/// Whether a failure happened just now. One that only our own haste explains counts as remembered:
+/// nothing new is learned from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Freshness {
     Now,
@@ -90,6 +95,10 @@ enum Won {
 }
 
 impl Target<'_> {
+    fn requires_tls(&self) -> bool {
+        self.policy.enforce.encryption == Encryption::Mandatory
+    }
+
     pub(super) fn limits(&self) -> Limits {
         Limits {
             total: self.settings.max_connections,
@@ -139,7 +148,38 @@ impl Target<'_> {
             tls_required: self.message.tls_required,
             source: self.source(address.ip()),
             hostname: self.hostname().clone(),
+            loops: self.loops,
         }
+    }
+
+    /// What may be known to be down: the address, and its TLS if TLS is tried.
+    fn subjects(&self, key: &PoolKey) -> impl Iterator<Item = Subject> + use<> {
+        let tls = match self.mode {
+            Mode::Tls => Some(self.subject(key, Blame::Tls)),
+            Mode::PlaintextFallback => None,
+        };
+        std::iter::once(self.subject(key, Blame::Address)).chain(tls)
+    }
+
+    fn subject(&self, key: &PoolKey, blame: Blame) -> Subject {
+        let tls = (blame == Blame::Tls).then(|| TlsSubject {
+            host: self.host.cloned(),
+            requirement: Arc::clone(&self.policy.enforce),
+        });
+        Subject {
+            address: key.address,
+            source: key.source,
+            hostname: key.hostname.clone(),
+            tls,
+        }
+    }
+
+    /// How long an attempt must have been given before its time-out says something of the host.
+    fn fair_time(&self) -> Duration {
+        let settings = self.settings;
+        FAIR_TIME
+            .min(settings.connect_timeout)
+            .min(settings.reach_timeout / 2)
     }
 }
 
@@ -165,20 +205,24 @@ impl Reacher {
                 Err(failures) => {
                     for (key, failure) in failures {
                         self.blame(target, &key, &failure);
-                        trail.add(key.address, failure);
+                        trail.add(key.address, failure, Freshness::Now);
                     }
                     continue;
                 }
             };
             let key = Arc::clone(&candidate.key);
+            let began = Instant::now();
             match self.ready(won, &key, target, share).await {
                 Ok(ready) => {
                     self.praise(target, &ready);
                     return Ok(ready);
                 }
+                Err(failure) if failure.is_time_out() && began.elapsed() < target.fair_time() => {
+                    trail.add(key.address, failure, Freshness::Remembered);
+                }
                 Err(failure) => {
                     self.blame(target, &key, &failure);
-                    trail.add(key.address, failure);
+                    trail.add(key.address, failure, Freshness::Now);
                 }
             }
         }
@@ -197,7 +241,7 @@ impl Reacher {
         let mut candidates = Vec::new();
         'keys: for key in keys {
             let mut probes = Vec::new();
-            for subject in subjects(target, key.address) {
+            for subject in target.subjects(&key) {
                 match self.health.standing(&subject, now) {
                     Standing::Good => {}
                     Standing::Probe(probe) => probes.push(probe),
@@ -294,12 +338,18 @@ impl Reacher {
                 kept.slot
             }
         };
-        let timeout = target.settings.connect_timeout;
-        let limit = until.min(Instant::now() + timeout);
+        let began = Instant::now();
+        let limit = until.min(began + target.settings.connect_timeout);
         match timeout_at(limit, connect(key.address, key.source)).await {
-            Ok(Ok(stream)) => Ok(Won::Fresh(stream, slot)),
-            Ok(Err(error)) => Err(Failure::Connect(error_text(&error))),
-            Err(_) => Err(Failure::ConnectTimeout(timeout.as_secs())),
+            Ok(connected) => connected.map(|stream| Won::Fresh(stream, slot)),
+            Err(_) => {
+                let given = began.elapsed();
+                Err(if given < target.fair_time() {
+                    Failure::ConnectHurried(given.as_secs())
+                } else {
+                    Failure::ConnectTimeout(given.as_secs())
+                })
+            }
         }
     }
 
@@ -336,20 +386,18 @@ impl Reacher {
 
     /// Remembers what is the address's own fault.
     pub(super) fn blame(&self, target: &Target<'_>, key: &PoolKey, failure: &Failure) {
-        if !failure.blames_address() {
-            return;
-        }
-        let is_tls = matches!(failure, Failure::Tls(_) | Failure::TlsDelayed { .. });
-        let tls = is_tls.then(|| Arc::clone(&target.policy.enforce));
-        let subject = Subject {
-            address: key.address,
-            tls,
+        let blame = match failure.blame() {
+            Blame::Nobody => return,
+            // With TLS required there is no HELO; for others the host may be good.
+            Blame::Address if failure.is_ehlo_refusal() && target.requires_tls() => Blame::Tls,
+            blame @ (Blame::Address | Blame::Tls) => blame,
         };
+        let subject = target.subject(key, blame);
         self.health.failed(subject, failure.clone(), Instant::now());
     }
 
     fn praise(&self, target: &Target<'_>, ready: &Ready) {
-        for subject in subjects(target, ready.key.address) {
+        for subject in target.subjects(&ready.key) {
             self.health.recovered(&subject);
         }
         if matches!(ready.session.channel, Channel::Tls(_)) {
@@ -357,18 +405,6 @@ impl Reacher {
                 .succeeded(target.host, ready.key.address.ip());
         }
     }
-}
-
-/// What may be known to be down: the address, and its TLS if TLS is tried.
-fn subjects(target: &Target<'_>, address: SocketAddr) -> impl Iterator<Item = Subject> {
-    let tls = match target.mode {
-        Mode::Tls => Some(Subject {
-            address,
-            tls: Some(Arc::clone(&target.policy.enforce)),
-        }),
-        Mode::PlaintextFallback => None,
-    };
-    std::iter::once(Subject { address, tls: None }).chain(tls)
 }
 
 /// Half of the time that is left, while there are others to try: a silent host must not eat it all.
@@ -385,16 +421,29 @@ pub fn share(until: Instant, candidates: usize) -> Instant {
 pub(super) async fn connect(
     address: SocketAddr,
     source: Option<IpAddr>,
-) -> std::io::Result<TcpStream> {
+) -> Result<TcpStream, Failure> {
+    let local = |error: std::io::Error| Failure::Local(error_text(&error));
     let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
     };
+    let socket = socket.map_err(local)?;
     if let Some(source) = source {
-        socket.bind(SocketAddr::new(source, 0))?;
+        socket.bind(SocketAddr::new(source, 0)).map_err(local)?;
     }
-    let stream = socket.connect(address).await?;
-    stream.set_nodelay(true)?;
+    let stream = socket.connect(address).await.map_err(|error| {
+        // No port or no memory is left here; the host has not been asked.
+        let ours = [
+            std::io::ErrorKind::AddrNotAvailable,
+            std::io::ErrorKind::OutOfMemory,
+        ];
+        if ours.contains(&error.kind()) {
+            local(error)
+        } else {
+            Failure::Connect(error_text(&error))
+        }
+    })?;
+    stream.set_nodelay(true).map_err(local)?;
     Ok(stream)
 }
 
@@ -417,9 +466,9 @@ struct Trail {
 }
 
 impl Trail {
-    fn add(&mut self, address: SocketAddr, failure: Failure) {
+    fn add(&mut self, address: SocketAddr, failure: Failure, freshness: Freshness) {
         self.tried += 1;
-        self.note_tls(address, &failure, Freshness::Now);
+        self.note_tls(address, &failure, freshness);
         self.last = Some((address, failure));
     }
 
@@ -436,11 +485,16 @@ impl Trail {
 
     fn end(self, first: Option<SocketAddr>) -> Unreached {
         let unspecified = SocketAddr::from(([0, 0, 0, 0], 0));
-        let nothing = || (first.unwrap_or(unspecified), Failure::ConnectTimeout(0));
+        let nothing = || (first.unwrap_or(unspecified), Failure::OutOfTime);
+        let freshness = match self.last {
+            Some(_) => Freshness::Now,
+            None => Freshness::Remembered,
+        };
         let (address, failure) = self.last.or(self.remembered).unwrap_or_else(nothing);
         Unreached {
             failure,
             address,
+            freshness,
             tls_failed: self.tls_failed,
             tried: self.tried,
         }

@@ -96,7 +96,11 @@ pub(super) fn failed(
         |code, subject, detail| reply(code, subject, detail, format!("host {label}: {failure}"));
     let answer = match failure {
         Failure::Refused { stage, reply } => refused(label, *stage, reply),
-        Failure::Connect(_) | Failure::ConnectTimeout(_) => plain(451, 4, 1),
+        Failure::Connect(_)
+        | Failure::ConnectTimeout(_)
+        | Failure::ConnectHurried(_)
+        | Failure::Local(_)
+        | Failure::OutOfTime => plain(451, 4, 1),
         Failure::TimedOut { .. } => plain(451, 4, 1),
         Failure::Lost { .. } => plain(451, 4, 2),
         Failure::Protocol { .. } | Failure::Unexpected { .. } => plain(451, 5, 0),
@@ -139,9 +143,14 @@ fn tls_failed(
         | TlsFailure::VersionTooOld(_)
         | TlsFailure::Certificate(_) => 5,
     };
+    // That a connection broke or was slow says nothing of what the host can do.
+    let passing = matches!(
+        failure,
+        TlsFailure::HandshakeTimeout | TlsFailure::ConnectionLost
+    );
     let code = match policy.on_failure {
-        OnFailure::Defer => 451,
-        OnFailure::Reject => 554,
+        OnFailure::Reject if !passing => 554,
+        OnFailure::Defer | OnFailure::Reject => 451,
     };
     let text = format!("{}: {label}: {failure}", policy.describe());
     let block = PolicyBlock {
@@ -149,6 +158,19 @@ fn tls_failed(
         reason: failure.result_type(),
     };
     (reply(code, 7, detail, text), Some(block))
+}
+
+/// The reply to a failure that is only remembered: nothing was tried, so nothing is final.
+pub(super) fn softened(reply: Reply) -> Reply {
+    if reply.severity() != Severity::Permanent {
+        return reply;
+    }
+    let enhanced = reply.enhanced.map(|e| EnhancedStatus { class: 4, ..e });
+    Reply {
+        code: 451,
+        enhanced,
+        ..reply
+    }
 }
 
 /// After our final dot: the reply is lost, and the message may have been accepted.

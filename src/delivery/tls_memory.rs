@@ -138,9 +138,10 @@ fn subject(mx: Option<&MxHost>, ip: IpAddr) -> Subject {
     (mx.map(ToString::to_string).unwrap_or_default(), ip)
 }
 
+/// A span in the future was written by a clock that was wrong: it counts for nothing.
 fn is_over(span: Span, now: SystemTime) -> bool {
     now.duration_since(span.last)
-        .is_ok_and(|since| since > MEMORY)
+        .map_or(true, |since| since > MEMORY)
 }
 
 fn judge(span: Span, now: SystemTime) -> Fallback {
@@ -180,6 +181,19 @@ mod tests {
             }
             assert_eq!(last == Some(Fallback::Due), due, "{times:?}");
         }
+    }
+
+    #[test]
+    fn a_failure_that_a_wrong_clock_dated_in_the_future_counts_for_nothing() {
+        let ip: IpAddr = "192.0.2.1".parse().unwrap();
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+        let memory = TlsMemory::new([], None);
+        memory.failed(None, ip, now + 1000 * DELAY);
+        assert_eq!(
+            memory.failed(None, ip, now),
+            Fallback::NotBefore(now + DELAY)
+        );
+        assert_eq!(memory.failed(None, ip, now + DELAY), Fallback::Due);
     }
 
     #[test]

@@ -76,7 +76,7 @@ macro_rules! delivery_event {
             authenticated = decided.authenticated,
             certificate_problem = seen.map(problem).as_deref(),
             result = $outcome.result.as_str(),
-            reply = cut(&$outcome.reply.to_string(), MAX_TEXT),
+            reply = &*reply($outcome, $addresses),
             size = $mail.size,
             attempts = $outcome.attempts,
             elapsed = seconds($elapsed),
@@ -120,6 +120,25 @@ fn duplicate(possible: PossibleDuplicate) -> &'static str {
         PossibleDuplicate::No => "no",
         PossibleDuplicate::Yes => "yes",
     }
+}
+
+/// The reply; hosts like to repeat addresses in it, which then are hidden too.
+fn reply(outcome: &Outcome, how: LogAddresses) -> String {
+    let text = outcome.reply.to_string();
+    let text = match how {
+        LogAddresses::Plain => text,
+        LogAddresses::Hash => {
+            let hidden = |word| {
+                if str::contains(word, '@') {
+                    "(address)"
+                } else {
+                    word
+                }
+            };
+            text.split(' ').map(hidden).collect::<Vec<_>>().join(" ")
+        }
+    };
+    cut(&text, MAX_TEXT).to_owned()
 }
 
 /// What is wrong with the certificate, as a sentence; a certificate's names can be long.

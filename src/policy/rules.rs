@@ -1,9 +1,11 @@
 //! The administrator's rules, checked and indexed: the most specific domain wins.
 
+use super::facts::Demand;
 use super::level::Level;
 use super::requirement::{ClientCertificate, Fingerprint, OnFailure, TlsVersion};
-use crate::names::{DomainName, RuleNextHop};
+use crate::names::{DomainName, NextHop, RuleNextHop};
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// A rule, whether it came from TOML or from a Postfix map.
@@ -59,6 +61,7 @@ pub enum Enforce {
 pub struct Rules {
     exact: HashMap<DomainName, Arc<Rule>>,
     below: HashMap<DomainName, Arc<Rule>>,
+    literals: HashMap<IpAddr, Arc<Rule>>,
 }
 
 /// Two rules speak for the same domain.
@@ -95,6 +98,26 @@ impl Rules {
         Ok(())
     }
 
+    /// Adds a rule for mail to an address literal, `user@[192.0.2.1]`.
+    pub fn add_literal(&mut self, ip: IpAddr, rule: Arc<Rule>) -> Result<(), RuleConflict> {
+        if let Some(first) = self.literals.get(&ip) {
+            let pattern = format!("[{ip}]");
+            let first = first.origin.clone();
+            return Err(RuleConflict { pattern, first });
+        }
+        self.literals.insert(ip, rule);
+        Ok(())
+    }
+
+    /// The rule for a delivery: that of the recipients' domain, or of their address literal.
+    pub fn for_demand(&self, demand: &Demand) -> Option<&Arc<Rule>> {
+        match (&demand.recipient_domain, &demand.next_hop) {
+            (Some(domain), _) => self.find(domain),
+            (None, NextHop::Literal(ip)) => self.literals.get(ip),
+            (None, NextHop::Domain(_) | NextHop::Rule(_)) => None,
+        }
+    }
+
     /// The rule for a domain: its own, else that of its longest parent.
     pub fn find(&self, domain: &DomainName) -> Option<&Arc<Rule>> {
         if let Some(rule) = self.exact.get(domain) {
@@ -123,6 +146,10 @@ impl Rules {
             .below
             .iter()
             .map(|(domain, rule)| (format!("*.{domain}"), rule));
-        exact.chain(below)
+        let literals = self
+            .literals
+            .iter()
+            .map(|(ip, rule)| (format!("[{ip}]"), rule));
+        exact.chain(below).chain(literals)
     }
 }

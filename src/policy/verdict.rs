@@ -46,11 +46,7 @@ pub fn for_host(
     default: Level,
     min_version: TlsVersion,
 ) -> HostVerdict {
-    let rule = demand
-        .recipient_domain
-        .as_ref()
-        .and_then(|domain| rules.find(domain))
-        .map(|rule| &**rule);
+    let rule = rules.for_demand(demand).map(|rule| &**rule);
     let names = Names::of(demand, host);
     let fallback = Floor::of_default(default, min_version);
     let verdict = match rule {

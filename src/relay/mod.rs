@@ -89,8 +89,12 @@ impl Relay {
     }
 
     /// What messages obey from now on.
+    ///
+    /// No connection made until now carries another message: roots or certificates by which it was
+    /// judged may have changed.
     pub fn replace(&self, snapshot: Snapshot) {
         self.parts.snapshot.store(Arc::new(snapshot));
+        self.parts.courier.begin_anew();
     }
 }
 

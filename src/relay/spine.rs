@@ -77,7 +77,7 @@ impl Delivery {
             let Some((addresses, policy)) = self.decide(book, &route, host) else {
                 continue;
             };
-            let until = share(reach_until, left.min(hosts.len() - at));
+            let until = share(reach_until, left.min(hosts.len() - at) + offers.len());
             left -= 1;
             let stop = self.stop(book, &route, (host, addresses, &policy), until);
             let mut decided = |at, settled, addresses| book.decided(at, settled, addresses);
@@ -126,11 +126,7 @@ impl Delivery {
                 return None;
             }
         };
-        let rule = self
-            .demand
-            .recipient_domain
-            .as_ref()
-            .and_then(|d| self.snapshot.rules.find(d));
+        let rule = self.snapshot.rules.for_demand(&self.demand);
         let source = if rule.is_some() {
             PolicySource::Rule
         } else {

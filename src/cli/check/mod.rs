@@ -19,6 +19,7 @@ use crate::smtp::reply::{Reply, Severity};
 use crate::tls::TlsClient;
 use futures_util::future::join_all;
 use report::{Destination, Host, Policy, Report, Source, Verdict, Visit};
+use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -95,19 +96,26 @@ async fn check_all(
     for destination in destinations {
         let report = checker.check(&destination).await;
         if options.output == Output::Text {
-            print!("{}", text::render(&report));
+            print(&text::render(&report))?;
         }
         reports.push(report);
     }
     if options.output == Output::Json {
         let json = serde_json::to_string_pretty(&reports).map_err(|e| e.to_string())?;
-        println!("{json}");
+        print(&format!("{json}\n"))?;
     }
     Ok(reports
         .iter()
         .map(|report| report.verdict)
         .max()
         .unwrap_or(Verdict::Deliverable))
+}
+
+/// A reader that has gone away, such as `head`, is no reason to panic.
+fn print(text: &str) -> Result<(), String> {
+    std::io::stdout()
+        .write_all(text.as_bytes())
+        .map_err(|error| format!("stdout: {error}"))
 }
 
 struct Checker<'a> {
@@ -125,12 +133,12 @@ impl Checker<'_> {
             MailDomain::Name { ascii, .. } => Some(ascii.clone()),
             MailDomain::Literal(_) => None,
         };
-        let rule = name.as_ref().and_then(|name| rules.find(name));
         let next_hop = crate::relay::next_hop(domain, rules);
         let demand = Demand {
             recipient_domain: name,
             next_hop,
         };
+        let rule = rules.for_demand(&demand);
         let mut report = Report {
             destination: Destination {
                 domain: domain.to_string(),
@@ -138,7 +146,7 @@ impl Checker<'_> {
                 rule: rule.map(|rule| rule.origin.clone()),
             },
             hostname: self.config.hostname.to_string(),
-            sources: self.sources().await,
+            sources: self.sources(&self.config.delivery.bind).await,
             hosts: Vec::new(),
             reply: None,
             verdict: Verdict::NotDeliverable,
@@ -160,14 +168,17 @@ impl Checker<'_> {
                     .map(|host| self.host(&demand, &route, host));
                 report.hosts = join_all(hosts).await;
                 report.judge();
+                if report.sources.is_empty() {
+                    report.sources = self.sources(&chosen_by_kernel(&route)).await;
+                }
             }
         }
         report
     }
 
     /// Our own addresses as a receiver sees them.
-    async fn sources(&self) -> Vec<Source> {
-        let sources = self.config.delivery.bind.iter().map(|&ip| async move {
+    async fn sources(&self, addresses: &[IpAddr]) -> Vec<Source> {
+        let sources = addresses.iter().map(|&ip| async move {
             let names = match self.dns.pointer(ip).await {
                 Ok(answer) => answer.records.iter().map(ToString::to_string).collect(),
                 Err(_) => Vec::new(),
@@ -213,7 +224,8 @@ impl Checker<'_> {
         match for_host(demand, &facts, rules, *default_level, *min_version) {
             HostVerdict::Defer(deferral) => {
                 let name = seen.host.clone().unwrap_or_default();
-                seen.fail(&say::policy_defers(&name, &deferral));
+                let reply = say::policy_defers(&name, &deferral);
+                seen.reply = Some((reply.to_string(), Verdict::NotDeliverable));
             }
             HostVerdict::Use(policy) => {
                 seen.policy = Some(describe(&policy));
@@ -261,6 +273,33 @@ impl Checker<'_> {
     }
 }
 
+/// The source addresses that the kernel takes towards a route's hosts, one of each family; nothing is
+/// sent to find them out.
+fn chosen_by_kernel(route: &Route) -> Vec<IpAddr> {
+    let targets = route
+        .hosts
+        .iter()
+        .filter_map(|host| host.addresses.as_ref().ok());
+    let targets: Vec<IpAddr> = targets.flatten().copied().collect();
+    let families = [IpAddr::is_ipv4, IpAddr::is_ipv6];
+    let first = families
+        .iter()
+        .filter_map(|of| targets.iter().find(|ip| of(ip)));
+    first
+        .filter_map(|&target| source_towards(SocketAddr::new(target, route.port)).ok())
+        .collect()
+}
+
+fn source_towards(target: SocketAddr) -> std::io::Result<IpAddr> {
+    let any: SocketAddr = match target {
+        SocketAddr::V4(_) => ([0, 0, 0, 0], 0).into(),
+        SocketAddr::V6(_) => ([0u16; 8], 0).into(),
+    };
+    let socket = std::net::UdpSocket::bind(any)?;
+    socket.connect(target)?;
+    Ok(socket.local_addr()?.ip())
+}
+
 fn describe(policy: &HostPolicy) -> Policy {
     let names = match &policy.enforce.authentication {
         Authentication::None => Vec::new(),
@@ -297,8 +336,12 @@ impl Visit {
             verdict: Verdict::Deliverable,
         };
         match found {
-            Found::Refused(reply) => {
-                visit.verdict = Verdict::of_reply(&reply);
+            Found::Refused(reply, blocked) => {
+                // A policy that is not met stays so until somebody mends it.
+                visit.verdict = match blocked {
+                    Some(_) => Verdict::NotDeliverable,
+                    None => Verdict::of_reply(&reply),
+                };
                 visit.reply = Some(reply.to_string());
             }
             Found::Postponed(reply) => {
@@ -328,11 +371,9 @@ impl Host {
 impl Verdict {
     /// What a refusal means: soft ones may pass.
     fn of_reply(reply: &Reply) -> Self {
-        // A policy that is not met stays so until somebody mends it.
-        let policy = reply.enhanced.is_some_and(|e| e.subject == 7);
         match reply.severity() {
-            Severity::Transient if !policy => Self::Temporary,
-            Severity::Transient | Severity::Permanent => Self::NotDeliverable,
+            Severity::Transient => Self::Temporary,
+            Severity::Permanent => Self::NotDeliverable,
             Severity::Positive | Severity::Intermediate => Self::Deliverable,
         }
     }

@@ -9,7 +9,7 @@ pub(super) struct Report {
     pub destination: Destination,
     /// Our EHLO name.
     pub hostname: String,
-    /// The source addresses of `outbound.bind`.
+    /// The source addresses of `outbound.bind`, else those that the kernel takes.
     pub sources: Vec<Source>,
     pub hosts: Vec<Host>,
     /// Why there is no route.
