@@ -262,6 +262,42 @@ mod tests {
         assert_eq!(reply.unwrap().to_string(), "250 2.0.0 a b");
     }
 
+    /// Everything that a stream of replies comes to, read in pieces of `step` octets.
+    fn read_in_steps(wire: &[u8], step: usize) -> (Vec<Reply>, Option<ReplyError>) {
+        let mut parser = ReplyParser::default();
+        let mut buffer = Vec::new();
+        let mut replies = Vec::new();
+        for piece in wire.chunks(step) {
+            buffer.extend_from_slice(piece);
+            loop {
+                match parser.advance(&buffer) {
+                    Err(error) => return (replies, Some(error)),
+                    Ok((used, reply)) => {
+                        buffer.drain(..used);
+                        let Some(reply) = reply else { break };
+                        replies.push(reply);
+                    }
+                }
+            }
+            assert!(buffer.len() < MAX_LINE_IN, "the rest of a line is bounded");
+        }
+        (replies, None)
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_octets_are_replies_or_an_error_however_they_are_cut(
+            lines in proptest::collection::vec("([2-5][0-9]{2}[ -])?[ -~\\r\u{e9}]{0,40}\\r?\n", 0..20),
+            noise in proptest::collection::vec(proptest::num::u8::ANY, 0..200),
+            step in 1usize..50,
+        ) {
+            let mut wire = lines.concat().into_bytes();
+            wire.extend_from_slice(&noise);
+            let whole = read_in_steps(&wire, wire.len().max(1));
+            proptest::prop_assert_eq!(read_in_steps(&wire, step), whole);
+        }
+    }
+
     #[test]
     fn what_we_send_is_printable_and_short() {
         let text = format!("naïve\r\nQUIT {}", "x".repeat(600));
