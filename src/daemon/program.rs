@@ -156,6 +156,7 @@ impl Program for Sealpost {
         let discovery = Discovery::new(dns.clone());
         let ledger = context.ledger.clone();
         let relay = Relay::new(plan.snapshot(), discovery, courier, ledger, lifetime);
+            abandoned: context.shutdown.abandoned.clone(),
         let (settings, watched) = watch::channel(plan.server());
         let spool = SpoolMemory::new(SpoolLimits::default());
         let submit = Arc::new(relay.clone());
