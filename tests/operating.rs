@@ -627,3 +627,32 @@ async fn few_file_descriptors_lower_max_sessions_and_the_log_says_so() {
     }
     assert_eq!(net.mx("a.test").messages().len(), 5);
 }
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_message_is_on_its_way_in_the_state_directory() {
+    let slow = Script {
+        dot: Act::reply(250, "2.0.0 ok").after(Duration::from_secs(60)),
+        ..Script::default()
+    };
+    let world = World::new().domain("slow.test", slow).start().await;
+    let mut client = world.smtp().await;
+    let lines = ["MAIL FROM:<s@client.test>", "RCPT TO:<x@slow.test>", "DATA"];
+    client.pipeline(&lines).await.unwrap();
+    let large = CONTENT.repeat(10_000);
+    client.send(lab::client::stuffed(&large)).await.unwrap();
+    assert!(world.mx("slow.test").wait_for_messages(1).await);
+    let open = std::fs::read_dir(format!("/proc/{}/fd", world.daemon.pid())).unwrap();
+    let unlinked: Vec<_> = open
+        .filter_map(|fd| std::fs::read_link(fd.unwrap().path()).ok())
+        .filter(|path| path.to_string_lossy().ends_with(" (deleted)"))
+        .collect();
+    let directory = world.daemon.directory();
+    assert!(
+        unlinked.len() == 1 && unlinked[0].starts_with(directory),
+        "{unlinked:?} in {}",
+        directory.display()
+    );
+}
+
+    daemon
+        .wait_log(|l| l.to_string().contains("state_dir cannot be written to"))
+        .await;
