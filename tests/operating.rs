@@ -286,6 +286,95 @@ async fn listeners_come_and_go_and_the_others_are_not_disturbed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_waits_at_a_listener_that_is_replaced_is_served_by_the_new_one() {
+    let world = usual().config("[client]\nmax_sessions = 1").start().await;
+    let smtp = world.daemon.smtp.unwrap();
+    let mut first = world.smtp().await;
+    let mut waits = SmtpClient::connect(smtp).await.unwrap();
+    world.reload(&format!(
+        "[client]\nmax_sessions = 1\n\
+         [[listen]]\naddress = '{smtp}'\nprotocol = 'smtp'\nhostname = 'new.test'\n"
+    ));
+    let said = String::from_utf8(first.until_closed().await.unwrap()).unwrap();
+    assert!(said.starts_with("421 4.3.2 "), "{said}");
+    let greeting = waits.reply().await.unwrap();
+    assert_eq!(greeting.code, 220, "{greeting}");
+    assert!(greeting.contains("new.test"), "{greeting}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_changes_a_sockets_permissions_and_a_refused_one_does_not() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let listen = |mode: &str| {
+        format!("[[listen]]\naddress = 'unix:STATE/s'\nprotocol = 'lmtp'\nmode = '{mode}'\n")
+    };
+    let world = usual().config(&listen("0600")).start().await;
+    let socket = world.daemon.directory().join("s");
+    let mode = || std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(), 0o600);
+    let taken = world.mx("a.test").address();
+    let also_taken = format!("[[listen]]\naddress = '{taken}'\nprotocol = 'smtp'\n");
+    world.reload(&(listen("0666") + &also_taken));
+    let refused = |l: &serde_json::Value| l["problem"].is_string();
+    world.daemon.wait_log(refused).await;
+    assert_eq!(mode(), 0o600);
+    world.reload(&listen("0666"));
+    world.daemon.wait_log(|l| l["message"] == RELOADED).await;
+    assert_eq!(mode(), 0o666);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sockets_that_systemd_passed_are_found_by_name_and_again_after_reloads() {
+    let passed = |name: &str, protocol: &str| {
+        format!("[[listen]]\naddress = 'systemd:{name}'\nprotocol = '{protocol}'\n")
+    };
+    let both = passed("one", "smtp") + &passed("two", "lmtp");
+    let (net, config) = usual().config(&both).prepare().await;
+    let sockets = ["one", "two"].map(|name| {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        (name, socket)
+    });
+    let [one, two] = [0, 1].map(|at: usize| sockets[at].1.local_addr().unwrap());
+    let mut daemon = Daemon::spawn_passing(sockets, tempdir().unwrap(), &config);
+    daemon.wait_until_ready().await;
+    let mut sent = 0;
+    let mut expect = async |smtp: SocketAddr, lmtp: Option<SocketAddr>| {
+        let mut clients = vec![SmtpClient::smtp(smtp).await.unwrap()];
+        if let Some(lmtp) = lmtp {
+            clients.push(SmtpClient::lmtp(lmtp).await.unwrap());
+        }
+        for mut client in clients {
+            let reply = client.mail("s@client.test", &["x@a.test"], CONTENT).await;
+            assert_eq!(reply.unwrap().code, 250);
+            sent += 1;
+        }
+        assert_eq!(net.mx("a.test").messages().len(), sent);
+    };
+    expect(one, Some(two)).await;
+    for (nth, (listeners, smtp, lmtp)) in [
+        (passed("one", "smtp"), one, None),
+        (both.clone(), one, Some(two)),
+        // The protocols change places.
+        (
+            passed("one", "lmtp") + &passed("two", "smtp"),
+            two,
+            Some(one),
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        daemon.reload(&merge(&config, &listeners));
+        let until = Instant::now() + SOON;
+        while daemon.stderr().matches(RELOADED).count() <= nth {
+            assert!(Instant::now() < until, "{}", daemon.stderr());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        expect(smtp, lmtp).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_renewed_certificate_is_served_after_a_reload_and_a_broken_one_is_not() {
     let directory = tempdir().unwrap();
     let (cert, key) = (
@@ -478,6 +567,33 @@ async fn a_second_signal_ends_it_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_the_reply_to_a_final_dot_is_told_even_at_a_second_signal() {
+    let slow = Script {
+        dot: Act::reply(250, "2.0.0 ok").after(Duration::from_secs(60)),
+        ..Script::default()
+    };
+    let mut world = World::new().domain("slow.test", slow).start().await;
+    let mut client = world.smtp().await;
+    let lines = ["MAIL FROM:<s@client.test>", "RCPT TO:<x@slow.test>", "DATA"];
+    client.pipeline(&lines).await.unwrap();
+    client.send(lab::client::stuffed(CONTENT)).await.unwrap();
+    assert!(world.mx("slow.test").wait_for_messages(1).await);
+    world.daemon.signal("TERM");
+    world.daemon.wait_log(|l| l["message"] == "stopping").await;
+    world.daemon.signal("TERM");
+    let reply = client.patience(SOON).reply().await.unwrap();
+    let expected = (451, Some("4.4.2"));
+    assert_eq!((reply.code, reply.enhanced()), expected, "{reply}");
+    let rest = String::from_utf8(client.until_closed().await.unwrap()).unwrap();
+    assert!(rest.starts_with("421 4.3.2 "), "{rest}");
+    let exit = world.daemon.wait_exit(SOON).await.expect("it ends");
+    assert_eq!(exit.code, Some(0), "{}", exit.stderr);
+    let recorded = &world.daemon.deliveries()[0];
+    assert_eq!(recorded["result"], "deferred", "{recorded}");
+    assert_eq!(recorded["possible_duplicate"], "yes", "{recorded}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_never_pauses_does_not_hold_up_the_end() {
     let mut world = usual().start().await;
     let mut client = world.lmtp().await;
@@ -546,6 +662,32 @@ async fn killed_and_started_again_it_serves_as_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_large_message_is_on_its_way_in_the_state_directory() {
+    let slow = Script {
+        dot: Act::reply(250, "2.0.0 ok").after(Duration::from_secs(60)),
+        ..Script::default()
+    };
+    let world = World::new().domain("slow.test", slow).start().await;
+    let mut client = world.smtp().await;
+    let lines = ["MAIL FROM:<s@client.test>", "RCPT TO:<x@slow.test>", "DATA"];
+    client.pipeline(&lines).await.unwrap();
+    let large = CONTENT.repeat(10_000);
+    client.send(lab::client::stuffed(&large)).await.unwrap();
+    assert!(world.mx("slow.test").wait_for_messages(1).await);
+    let open = std::fs::read_dir(format!("/proc/{}/fd", world.daemon.pid())).unwrap();
+    let unlinked: Vec<_> = open
+        .filter_map(|fd| std::fs::read_link(fd.unwrap().path()).ok())
+        .filter(|path| path.to_string_lossy().ends_with(" (deleted)"))
+        .collect();
+    let directory = world.daemon.directory();
+    assert!(
+        unlinked.len() == 1 && unlinked[0].starts_with(directory),
+        "{unlinked:?} in {}",
+        directory.display()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_a_writable_store_mail_flows_and_readyz_tells() {
     let (net, config) = usual()
         .config("state_dir = 'STATE/file/state'")
@@ -571,6 +713,9 @@ async fn without_a_writable_store_mail_flows_and_readyz_tells() {
         daemon.log().iter().any(|l| l.to_string().contains("store")),
         "the log tells as well"
     );
+    daemon
+        .wait_log(|l| l.to_string().contains("state_dir cannot be written to"))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,14 +11,14 @@ use crate::dns::Dns;
 use crate::message::{SpoolLimits, SpoolMemory};
 use crate::relay::{Lifetime, Relay, Snapshot};
 use crate::server::{
-    BindError, BoundListener, ListenAddress, ListenSettings, ServerContext, ServerSettings,
+    BindError, BoundListener, ListenAddress, ListenSettings, Passed, ServerContext, ServerSettings,
     Shutdown, bind,
 };
 use crate::store::Store;
 use crate::tls::TlsClient;
 use std::fmt;
-use std::io;
-use std::path::Path;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +28,8 @@ use tracing::level_filters::LevelFilter;
 
 /// The daemon, until a signal ends it.
 pub fn run(path: &Path) -> ExitCode {
-    super::run::run::<Sealpost>(|| Plan::read(path))
+    let passed = Passed::take();
+    super::run::run::<Sealpost>(|| Plan::read(path, &passed))
 }
 
 /// A checked configuration and what is built from it that can fail.
@@ -37,10 +38,11 @@ pub struct Plan {
     common: Common<ListenSettings>,
     config: Config,
     tls: TlsClient,
+    passed: Passed,
 }
 
 impl Plan {
-    fn read(path: &Path) -> Result<Self, String> {
+    fn read(path: &Path, passed: &Passed) -> Result<Self, String> {
         let config = Config::load(path).map_err(|errors| errors.to_string())?;
         let origin = path.display().to_string();
         config
@@ -51,6 +53,7 @@ impl Plan {
             common: common(&config),
             config,
             tls,
+            passed: passed.clone(),
         })
     }
 
@@ -110,6 +113,7 @@ fn common(config: &Config) -> Common<ListenSettings> {
 pub struct Sealpost {
     relay: Relay,
     server: ServerContext,
+    passed: Passed,
     settings: watch::Sender<Arc<ServerSettings>>,
     store: Option<Store>,
     dns: Dns,
@@ -152,17 +156,22 @@ impl Program for Sealpost {
         let lifetime = Lifetime {
             tasks: context.tasks.tracker().clone(),
             expired: context.shutdown.expired.clone(),
+            abandoned: context.shutdown.abandoned.clone(),
         };
         let discovery = Discovery::new(dns.clone());
         let ledger = context.ledger.clone();
         let relay = Relay::new(plan.snapshot(), discovery, courier, ledger, lifetime);
         let (settings, watched) = watch::channel(plan.server());
-        let spool = SpoolMemory::new(SpoolLimits::default());
+        let spool = SpoolMemory::new(SpoolLimits {
+            directory: spool_directory(&config.state_dir),
+            ..SpoolLimits::default()
+        });
         let submit = Arc::new(relay.clone());
         let server = ServerContext::new(watched, submit, context.ledger.clone(), spool);
         Ok(Self {
             relay,
             server,
+            passed: plan.passed.clone(),
             settings,
             store,
             dns,
@@ -203,6 +212,22 @@ fn open_store(path: &Path, context: &Context) -> Option<Store> {
             None
         }
     }
+}
+
+/// Where large messages are kept on their way: the temporary directory may well be memory.
+fn spool_directory(state_dir: &Path) -> PathBuf {
+    let tried = tempfile::tempfile_in(state_dir).and_then(|mut file| file.write_all(b"."));
+    let Err(error) = tried else {
+        return state_dir.to_owned();
+    };
+    let instead = std::env::temp_dir();
+    tracing::warn!(
+        %error,
+        state_dir = %state_dir.display(),
+        instead = %instead.display(),
+        "state_dir cannot be written to: large messages go elsewhere on their way",
+    );
+    instead
 }
 
 async fn remember(
@@ -251,7 +276,7 @@ impl Listen for Sealpost {
     ) -> io::Result<Arc<BoundListener>> {
         let bound = match open {
             Some(open) => open.again(settings),
-            None => bind(settings),
+            None => bind(settings, &self.passed),
         };
         bound.map(Arc::new).map_err(|error| {
             if let BindError::Io { source, .. } = error {
@@ -268,6 +293,9 @@ impl Listen for Sealpost {
         stop: CancellationToken,
     ) {
         let name = format!("listener {}", Self::address(settings));
+        if let Err(error) = socket.apply_access() {
+            tracing::error!(listener = name.as_str(), %error, "cannot set the socket's permissions");
+        }
         let shutdown = Shutdown {
             draining: self.context.shutdown.draining.child_token(),
             expired: self.context.shutdown.expired.clone(),

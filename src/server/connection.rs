@@ -124,13 +124,17 @@ impl Connection {
         self.session.input(event, &mut self.out)
     }
 
-    /// The next command. Its time counts from here, however slowly its octets drip in.
+    /// The next command. Its time counts from here, however slowly its octets drip in; between chunks
+    /// the pace of their message holds.
     async fn read_command(&mut self) -> Result<Next, Ended> {
         self.settle();
         if self.out.len() >= MAX_GATHERED {
             self.flush().await?;
         }
-        let deadline = Instant::now() + self.patience;
+        let deadline = match &self.receiving {
+            Some(receiving) => receiving.pace.deadline(),
+            None => Instant::now() + self.patience,
+        };
         loop {
             // Also one who always has more to say: in the end no transaction begins.
             if self.leave().is_cancelled() {
@@ -186,17 +190,17 @@ impl Connection {
 
     async fn receive_content(&mut self) -> Result<Next, Ended> {
         self.flush().await?;
-        let mut receiving = Receiving::new(&self.session, &self.surroundings.context.spool);
+        let mut receiving = self.new_message();
         let mut decoder = DotDecoder::default();
-        let mut pace = Pace::new(self.patience);
         let mut piece = Vec::new();
         loop {
             if self.input.unread().is_empty() {
-                self.more_content(&mut pace).await?;
+                self.more_content(&receiving.pace).await?;
             }
             piece.clear();
             let decoded = decoder.decode(self.input.unread(), &mut piece);
             self.input.consume(decoded.used);
+            receiving.pace.count(decoded.used);
             receiving.take(&piece).await;
             if decoded.progress == Progress::Ended {
                 return Ok(self.content_read(receiving, decoder.line_ends()).await);
@@ -207,7 +211,7 @@ impl Connection {
     async fn receive_chunk(&mut self, chunk: Chunk) -> Result<Next, Ended> {
         let mut receiving = match self.receiving.take() {
             Some(receiving) => receiving,
-            None => Receiving::new(&self.session, &self.surroundings.context.spool),
+            None => self.new_message(),
         };
         self.read_chunk(chunk, Some(&mut receiving)).await?;
         if chunk.last == Last::Yes {
@@ -221,24 +225,34 @@ impl Connection {
         Ok(self.tell(Event::ChunkStored))
     }
 
+    fn new_message(&self) -> Receiving {
+        let spool = &self.surroundings.context.spool;
+        Receiving::new(&self.session, spool, Pace::new(self.patience))
+    }
+
     /// Reads a chunk to its end; without a receiver it is dropped.
     async fn read_chunk(
         &mut self,
         chunk: Chunk,
         mut receiving: Option<&mut Receiving>,
     ) -> Result<(), Ended> {
-        let mut pace = Pace::new(self.patience);
+        let mut dropped = Pace::new(self.patience);
         let mut left = chunk.size;
         while left > 0 {
             if self.input.unread().is_empty() {
                 self.flush().await?;
-                self.more_content(&mut pace).await?;
+                let pace = receiving.as_ref().map_or(&dropped, |r| &r.pace);
+                self.more_content(pace).await?;
             }
             let unread = self.input.unread();
             let length = usize::try_from(left).map_or(unread.len(), |n| n.min(unread.len()));
-            if let Some(receiving) = &mut receiving {
-                receiving.line_ends.push(&unread[..length]);
-                receiving.take(&unread[..length]).await;
+            match &mut receiving {
+                Some(receiving) => {
+                    receiving.pace.count(length);
+                    receiving.line_ends.push(&unread[..length]);
+                    receiving.take(&unread[..length]).await;
+                }
+                None => dropped.count(length),
             }
             self.input.consume(length);
             left -= length as u64;
@@ -247,7 +261,7 @@ impl Connection {
     }
 
     /// Waits for more of the content, within its pace and the shutdown's grace.
-    async fn more_content(&mut self, pace: &mut Pace) -> Result<(), Ended> {
+    async fn more_content(&mut self, pace: &Pace) -> Result<(), Ended> {
         self.input.widen();
         let expired = &self.surroundings.shutdown.expired;
         let event = tokio::select! {
@@ -255,10 +269,7 @@ impl Connection {
             () = expired.cancelled() => Event::Draining,
             read = self.input.fill(&mut self.stream) => match read {
                 Ok(0) | Err(_) => return Err(Ended::ClientGone),
-                Ok(octets) => {
-                    pace.count(octets);
-                    return Ok(());
-                }
+                Ok(_) => return Ok(()),
             },
             () = sleep_until(pace.deadline()) => Event::Idle,
         };

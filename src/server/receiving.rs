@@ -23,6 +23,8 @@ pub(super) struct Receiving {
     writer: Result<ContentWriter, ContentFault>,
     /// Of chunks; DATA's decoder has its own.
     pub(super) line_ends: LineEndCheck,
+    /// Of the whole message, in however many chunks it comes.
+    pub(super) pace: Pace,
     size: u64,
     limit: u64,
     hostname: DomainName,
@@ -40,7 +42,7 @@ pub(super) struct Complete {
 }
 
 impl Receiving {
-    pub(super) fn new(session: &Session, spool: &SpoolMemory) -> Self {
+    pub(super) fn new(session: &Session, spool: &SpoolMemory, pace: Pace) -> Self {
         let now = clock::now();
         let id = MessageId::new(now);
         let head = session.received_field(&id, now);
@@ -49,6 +51,7 @@ impl Receiving {
             id,
             writer: Ok(spool.writer(head.as_bytes())),
             line_ends: LineEndCheck::default(),
+            pace,
             size: 0,
             limit: settings.max_message_size,
             hostname: session.hostname().clone(),
@@ -109,7 +112,7 @@ impl Receiving {
 }
 
 fn storage(error: &io::Error) -> ContentFault {
-    tracing::error!(%error, "cannot write a message to the temporary directory");
+    tracing::error!(%error, "cannot write a message to disk");
     let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
     if full.contains(&error.kind()) {
         ContentFault::NoRoom
@@ -135,6 +138,7 @@ impl Pace {
         }
     }
 
+    /// Content that was taken in.
     pub(super) fn count(&mut self, octets: usize) {
         self.received += octets as u64;
     }

@@ -288,13 +288,19 @@ impl Session {
         }
     }
 
-    /// Whether a command brings a transaction forward. RCPT does, also if it is refused.
+    /// Whether a command brings a transaction forward. RCPT does, also if it is refused; a chunk does
+    /// unless it is empty or comes after one that was refused.
     fn is_mail(&self, command: &Result<Command, CommandError>) -> bool {
-        let rcpt = matches!(
-            command,
-            Ok(Command::Rcpt(_)) | Err(CommandError::Recipient(_))
-        );
-        rcpt && self.transaction.is_some()
+        let Some(transaction) = &self.transaction else {
+            return false;
+        };
+        match command {
+            Ok(Command::Bdat(chunk)) => chunk.size > 0 && transaction.content != ContentState::Void,
+            other => matches!(
+                other,
+                Ok(Command::Rcpt(_)) | Err(CommandError::Recipient(_))
+            ),
+        }
     }
 
     fn stranger(&mut self, command: Result<Command, CommandError>, out: &mut Vec<u8>) -> Next {

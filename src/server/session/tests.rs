@@ -382,6 +382,32 @@ fn abuse_ends_but_bad_addresses_do_not() {
 }
 
 #[test]
+fn chunks_are_mail_unless_they_are_empty_or_in_vain() {
+    let most = MAX_IDLE + settings().max_recipients;
+    for (line, before, expected) in [
+        ("BDAT 1", &["BDAT 1"][..], "250 2.0.0"),
+        ("BDAT 0", &[], "421 4.7.0, closed"),
+        ("BDAT 1", &["RSET"], "421 4.7.0, closed"),
+        // After HELO the first is refused, and those that follow it are in vain.
+        (
+            "BDAT 1",
+            &["HELO a", MAIL.0, RCPT.0, "BDAT 1"],
+            "421 4.7.0, closed",
+        ),
+    ] {
+        let mut session = session_for(Protocol::Smtp, LOCAL);
+        for line in [EHLO.0, MAIL.0, RCPT.0].iter().chain(before) {
+            say_line(&mut session, line);
+        }
+        for _ in 0..most {
+            say_line(&mut session, line);
+        }
+        let reply = codes(&say_line(&mut session, line));
+        assert_eq!(reply, expected, "{line} after {before:?}");
+    }
+}
+
+#[test]
 fn no_outcome_is_a_deferral() {
     let mut session = session_for(Protocol::Smtp, LOCAL);
     let mut out = Vec::new();

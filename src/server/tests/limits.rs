@@ -67,6 +67,38 @@ async fn silent_and_dripping_clients_are_dropped() {
     }
 }
 
+/// Chunk by chunk: each is whole and in time, but the message does not come forward.
+#[tokio::test]
+async fn a_message_in_dripping_chunks_is_dropped() {
+    let hasty = ServerSettings {
+        idle_timeout: Duration::from_millis(300),
+        ..settings()
+    };
+    let server = start(Protocol::Smtp, hasty);
+    let mut client = server.client().await;
+    client.greeted("EHLO mta.example").await;
+    client
+        .talk(&[("MAIL FROM:<>", "250"), ("RCPT TO:<c@d.example>", "250")])
+        .await;
+    let (mut reader, mut writer) = client.stream.split();
+    let drip = async {
+        while writer.write_all(b"BDAT 1\r\nx").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        std::future::pending().await
+    };
+    let mut replies = Vec::new();
+    let all = timeout(SOON, reader.read_to_end(&mut replies));
+    tokio::select! {
+        // What was sent after the end resets the connection.
+        read = all => drop(read.expect("the session does not live for ever")),
+        () = drip => {}
+    }
+    let replies = String::from_utf8(replies).unwrap();
+    let last = replies.lines().last().unwrap();
+    assert!(last.starts_with("421 4.4.2"), "{replies}");
+}
+
 #[tokio::test]
 async fn shutdown_ends_the_idle_and_lets_transactions_end() {
     let mut server = start(Protocol::Smtp, settings());

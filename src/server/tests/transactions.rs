@@ -109,6 +109,37 @@ async fn chunks_make_a_message() {
 }
 
 #[tokio::test]
+async fn thousands_of_small_chunks_are_one_message() {
+    let roomy = ServerSettings {
+        max_message_size: 10_000,
+        ..settings()
+    };
+    let mut server = start(Protocol::Smtp, roomy);
+    let mut client = server.client().await;
+    client.greeted("EHLO mta.example").await;
+    client
+        .talk(&[("MAIL FROM:<>", "250"), ("RCPT TO:<c@d.example>", "250")])
+        .await;
+    let body = b"A: b\r\n\r\n0123456789\r\n".repeat(105);
+    let mut wire = Vec::new();
+    for octet in &body {
+        wire.extend_from_slice(b"BDAT 1\r\n");
+        wire.push(*octet);
+    }
+    wire.extend_from_slice(b"BDAT 0 LAST\r\n");
+    client.send(&wire).await;
+    assert_eq!(body.len(), 2100);
+    for nth in 0..body.len() {
+        let reply = client.reply().await;
+        assert!(reply.starts_with("250 2"), "{nth}: {reply}");
+    }
+    let mut got = server.next().await;
+    assert!(got.body().await == body);
+    got.answer(0, "done");
+    assert_eq!(client.reply().await, "250 done");
+}
+
+#[tokio::test]
 async fn content_beyond_the_limit_is_read_to_its_end() {
     let server = start(Protocol::Smtp, settings());
     let mut client = server.client().await;
