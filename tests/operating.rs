@@ -478,6 +478,33 @@ async fn a_second_signal_ends_it_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_the_reply_to_a_final_dot_is_told_even_at_a_second_signal() {
+    let slow = Script {
+        dot: Act::reply(250, "2.0.0 ok").after(Duration::from_secs(60)),
+        ..Script::default()
+    };
+    let mut world = World::new().domain("slow.test", slow).start().await;
+    let mut client = world.smtp().await;
+    let lines = ["MAIL FROM:<s@client.test>", "RCPT TO:<x@slow.test>", "DATA"];
+    client.pipeline(&lines).await.unwrap();
+    client.send(lab::client::stuffed(CONTENT)).await.unwrap();
+    assert!(world.mx("slow.test").wait_for_messages(1).await);
+    world.daemon.signal("TERM");
+    world.daemon.wait_log(|l| l["message"] == "stopping").await;
+    world.daemon.signal("TERM");
+    let reply = client.patience(SOON).reply().await.unwrap();
+    let expected = (451, Some("4.4.2"));
+    assert_eq!((reply.code, reply.enhanced()), expected, "{reply}");
+    let rest = String::from_utf8(client.until_closed().await.unwrap()).unwrap();
+    assert!(rest.starts_with("421 4.3.2 "), "{rest}");
+    let exit = world.daemon.wait_exit(SOON).await.expect("it ends");
+    assert_eq!(exit.code, Some(0), "{}", exit.stderr);
+    let recorded = &world.daemon.deliveries()[0];
+    assert_eq!(recorded["result"], "deferred", "{recorded}");
+    assert_eq!(recorded["possible_duplicate"], "yes", "{recorded}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_never_pauses_does_not_hold_up_the_end() {
     let mut world = usual().start().await;
     let mut client = world.lmtp().await;

@@ -9,8 +9,8 @@
 //! changed → log level. A message keeps what it was begun with.
 //!
 //! **Shutdown** (SIGTERM, SIGINT): `STOPPING=1`, listeners close, idle sessions get 421; after the
-//! grace, deliveries whose final dot has not gone out are given up; those past it are awaited. A
-//! second signal ends it at once.
+//! grace, deliveries whose final dot has not gone out are given up; those past it are awaited, and in
+//! the end given up as well, with a reply that says so. A second signal gives up everything at once.
 //!
 //! Tasks, all on one [`Tasks`], and what each waits on:
 //!

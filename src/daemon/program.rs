@@ -152,6 +152,7 @@ impl Program for Sealpost {
         let lifetime = Lifetime {
             tasks: context.tasks.tracker().clone(),
             expired: context.shutdown.expired.clone(),
+            abandoned: context.shutdown.abandoned.clone(),
         };
         let discovery = Discovery::new(dns.clone());
         let ledger = context.ledger.clone();

@@ -322,7 +322,7 @@ impl<P: Program> Daemon<P> {
                 let left = tasks.running();
                 tracing::warn!(
                     left,
-                    "ended while tasks were running: mail may arrive twice"
+                    "did not wait for all replies to final dots: mail may arrive twice"
                 );
             }
         }

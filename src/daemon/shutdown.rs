@@ -10,6 +10,9 @@ pub struct Shutdown {
     pub draining: CancellationToken,
     /// Deliveries whose final dot has not gone out are given up: 451 4.3.2.
     pub expired: CancellationToken,
+    /// So are those whose final dot has gone out, 451 4.4.2: the message may arrive twice, but nobody is
+    /// left without a reply.
+    pub abandoned: CancellationToken,
 }
 
 /// How long the end may take.
@@ -19,6 +22,8 @@ pub struct Patience {
     pub grace: Duration,
     /// After it, for replies to final dots that have gone out.
     pub dots: Duration,
+    /// For the last replies, once everything is given up.
+    pub farewell: Duration,
 }
 
 impl Patience {
@@ -26,10 +31,13 @@ impl Patience {
     pub const DEFAULT: Self = Self {
         grace: Duration::from_secs(30),
         dots: Duration::from_secs(75),
+        farewell: Duration::from_secs(2),
     };
 
     pub fn total(self) -> Duration {
-        self.grace.saturating_add(self.dots)
+        [self.dots, self.farewell]
+            .into_iter()
+            .fold(self.grace, Duration::saturating_add)
     }
 }
 
@@ -38,16 +46,17 @@ impl Patience {
 pub enum Ended {
     /// Everybody ended within the grace.
     InGrace,
-    /// Some were given up after the grace; all have their reply.
+    /// Some were given up after the grace, none that could have arrived.
     Expired,
-    /// Some had not ended after all that time.
+    /// Some had not ended after all that time, and were given up.
     Abandoned,
     /// A second signal asked for it.
     AtOnce,
 }
 
 impl Shutdown {
-    /// Waits for `finished` with patience, or for `again`.
+    /// Waits for `finished` with patience, or for `again`; then gives up what is left, and waits a
+    /// moment for its replies.
     pub async fn drain(
         &self,
         patience: Patience,
@@ -55,14 +64,14 @@ impl Shutdown {
         again: impl Future<Output = ()>,
     ) -> Ended {
         self.draining.cancel();
+        tokio::pin!(finished);
         let in_time = async {
-            tokio::pin!(finished);
             let grace = tokio::time::timeout(patience.grace, finished.as_mut());
             if grace.await.is_ok() {
                 return Ended::InGrace;
             }
             self.expired.cancel();
-            match tokio::time::timeout(patience.dots, finished).await {
+            match tokio::time::timeout(patience.dots, finished.as_mut()).await {
                 Ok(()) => Ended::Expired,
                 Err(_) => Ended::Abandoned,
             }
@@ -72,6 +81,14 @@ impl Shutdown {
             () = again => Ended::AtOnce,
         };
         self.expired.cancel();
+        match ended {
+            Ended::InGrace | Ended::Expired => {}
+            Ended::Abandoned | Ended::AtOnce => {
+                self.abandoned.cancel();
+                // Whoever has not ended by then is named by the caller.
+                let _ = tokio::time::timeout(patience.farewell, finished).await;
+            }
+        }
         ended
     }
 }
@@ -84,6 +101,7 @@ mod tests {
     const SHORT: Patience = Patience {
         grace: Duration::from_millis(20),
         dots: Duration::from_millis(20),
+        farewell: Duration::from_secs(20),
     };
 
     #[tokio::test]
@@ -99,14 +117,35 @@ mod tests {
         assert_eq!(ended, Ended::Expired);
 
         let shutdown = Shutdown::default();
-        let ended = shutdown.drain(SHORT, pending(), pending()).await;
+        let stuck = shutdown.abandoned.clone().cancelled_owned();
+        let ended = shutdown.drain(SHORT, stuck, pending()).await;
         assert_eq!(ended, Ended::Abandoned);
 
         let shutdown = Shutdown::default();
-        let ended = shutdown
-            .drain(Patience::DEFAULT, pending(), ready(()))
-            .await;
+        let stuck = shutdown.abandoned.clone().cancelled_owned();
+        let ended = shutdown.drain(Patience::DEFAULT, stuck, ready(())).await;
         assert_eq!(ended, Ended::AtOnce);
         assert!(shutdown.expired.is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn what_is_given_up_at_last_may_still_reply() {
+        let shutdown = Shutdown::default();
+        let mut replied = false;
+        let slow = async {
+            shutdown.abandoned.cancelled().await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            replied = true;
+        };
+        let ended = shutdown.drain(SHORT, slow, pending()).await;
+        assert_eq!((ended, replied), (Ended::Abandoned, true));
+
+        let shutdown = Shutdown::default();
+        let hurried = Patience {
+            farewell: Duration::from_millis(20),
+            ..SHORT
+        };
+        let ended = shutdown.drain(hurried, pending(), pending()).await;
+        assert_eq!(ended, Ended::Abandoned, "not for ever");
     }
 }

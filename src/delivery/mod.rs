@@ -20,7 +20,7 @@ mod withdrawal;
 pub use courier::{Attempt, Courier, Deadlines, MayBeThisHost, Reached, Stop, Way};
 pub use observer::{Enforced, Observer, WouldBlock};
 pub use tls_memory::{TlsFailureRecord, TlsFailureStore, TlsMemory};
-pub use withdrawal::{PointOfNoReturn, Withdrawn, unless_withdrawn};
+pub use withdrawal::{PointOfNoReturn, Signals, Withdrawn, unless_withdrawn};
 
 pub use settings::{DeliverySettings, EightBit, PlaintextFallback};
 
@@ -31,6 +31,7 @@ pub use replies::after_several as several;
 /// Replies that no attempt stands behind.
 pub mod say {
     pub use super::replies::{
-        dns_timeout, host_without_address, no_route, out_of_time, policy_defers, withdrawn,
+        abandoned, dns_timeout, host_without_address, no_route, out_of_time, policy_defers,
+        withdrawn,
     };
 }

@@ -251,6 +251,12 @@ pub fn withdrawn() -> Reply {
     reply(451, 3, 2, "delivery given up, try again")
 }
 
+/// The delivery was given up although our final dot had gone out: we cannot wait any longer.
+pub fn abandoned() -> Reply {
+    let text = "no reply to the message before the relay shut down; it may have been accepted";
+    reply(451, 4, 2, text)
+}
+
 /// Several hosts failed: soft beats hard, the text is that of the last.
 pub fn after_several(hosts: usize, last: Reply, soft: Option<&Reply>) -> Reply {
     if hosts < 2 {

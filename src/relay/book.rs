@@ -130,6 +130,17 @@ impl<'a> Book<'a> {
         }
     }
 
+    /// The same where the message may have been accepted for them.
+    pub(super) fn close_uncertain(&mut self, reply: &Reply) {
+        for entry in std::mem::take(&mut self.open) {
+            let settled = Settled {
+                possible_duplicate: PossibleDuplicate::Yes,
+                ..Settled::without_host(reply.clone(), Scope::Message)
+            };
+            self.decide(entry, settled);
+        }
+    }
+
     fn decide(&self, entry: Entry, settled: Settled) {
         let Some(answer) = entry.answer else {
             return;

@@ -63,6 +63,8 @@ struct Parts {
     tasks: TaskTracker,
     /// The grace of a shutdown is over: whatever has not sent its final dot is given up.
     expired: CancellationToken,
+    /// So is everything else.
+    abandoned: CancellationToken,
     ahead: Arc<Semaphore>,
 }
 
@@ -81,6 +83,7 @@ impl Relay {
             ledger,
             tasks: lifetime.tasks,
             expired: lifetime.expired,
+            abandoned: lifetime.abandoned,
             ahead: Arc::new(Semaphore::new(MAX_AHEAD)),
         };
         Self {
@@ -99,6 +102,8 @@ impl Relay {
 pub struct Lifetime {
     pub tasks: TaskTracker,
     pub expired: CancellationToken,
+    /// When all the others are.
+    pub abandoned: CancellationToken,
 }
 
 impl Submit for Relay {

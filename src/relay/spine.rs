@@ -4,7 +4,8 @@ use super::book::Book;
 use super::{Relay, Snapshot};
 use crate::delivery::outcome::Outcome;
 use crate::delivery::{
-    Deadlines, MayBeThisHost, PointOfNoReturn, Reached, Stop, Way, say, share, unless_withdrawn,
+    Deadlines, MayBeThisHost, PointOfNoReturn, Reached, Signals, Stop, Way, Withdrawn, say, share,
+    unless_withdrawn,
 };
 use crate::discovery::{Route, RouteHost};
 use crate::message::Message;
@@ -45,11 +46,14 @@ impl Delivery {
         let mut book = Book::new(&self.message, &self.relay.parts.ledger, answers);
         let no_return = PointOfNoReturn::default();
         let walk = self.walk(&mut book, &no_return);
-        if unless_withdrawn(walk, &self.withdraw, &no_return)
-            .await
-            .is_err()
-        {
-            book.close(&say::withdrawn());
+        let signals = Signals {
+            withdraw: &self.withdraw,
+            abandon: &self.relay.parts.abandoned,
+        };
+        match unless_withdrawn(walk, signals, &no_return).await {
+            Ok(()) => {}
+            Err(Withdrawn::InTime) => book.close(&say::withdrawn()),
+            Err(Withdrawn::TooLate) => book.close_uncertain(&say::abandoned()),
         }
     }
 

@@ -189,7 +189,11 @@ async fn a_second_signal_does_not_wait_for_anybody() {
     } = daemon.context.clone();
     tasks.spawn("never ends", std::future::pending());
     let broken = || Err("not asked for while stopping".to_owned());
-    daemon.live(&broken, requests, Patience::DEFAULT).await;
+    let hurried = Patience {
+        farewell: Duration::from_millis(20),
+        ..Patience::DEFAULT
+    };
+    daemon.live(&broken, requests, hurried).await;
     assert_eq!(tasks.running(), "never ends");
     assert!(shutdown.expired.is_cancelled());
     assert!(
