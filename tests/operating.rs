@@ -573,6 +573,32 @@ async fn killed_and_started_again_it_serves_as_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_large_message_is_on_its_way_in_the_state_directory() {
+    let slow = Script {
+        dot: Act::reply(250, "2.0.0 ok").after(Duration::from_secs(60)),
+        ..Script::default()
+    };
+    let world = World::new().domain("slow.test", slow).start().await;
+    let mut client = world.smtp().await;
+    let lines = ["MAIL FROM:<s@client.test>", "RCPT TO:<x@slow.test>", "DATA"];
+    client.pipeline(&lines).await.unwrap();
+    let large = CONTENT.repeat(10_000);
+    client.send(lab::client::stuffed(&large)).await.unwrap();
+    assert!(world.mx("slow.test").wait_for_messages(1).await);
+    let open = std::fs::read_dir(format!("/proc/{}/fd", world.daemon.pid())).unwrap();
+    let unlinked: Vec<_> = open
+        .filter_map(|fd| std::fs::read_link(fd.unwrap().path()).ok())
+        .filter(|path| path.to_string_lossy().ends_with(" (deleted)"))
+        .collect();
+    let directory = world.daemon.directory();
+    assert!(
+        unlinked.len() == 1 && unlinked[0].starts_with(directory),
+        "{unlinked:?} in {}",
+        directory.display()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_a_writable_store_mail_flows_and_readyz_tells() {
     let (net, config) = usual()
         .config("state_dir = 'STATE/file/state'")
@@ -598,6 +624,9 @@ async fn without_a_writable_store_mail_flows_and_readyz_tells() {
         daemon.log().iter().any(|l| l.to_string().contains("store")),
         "the log tells as well"
     );
+    daemon
+        .wait_log(|l| l.to_string().contains("state_dir cannot be written to"))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

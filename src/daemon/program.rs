@@ -17,8 +17,8 @@ use crate::server::{
 use crate::store::Store;
 use crate::tls::TlsClient;
 use std::fmt;
-use std::io;
-use std::path::Path;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -158,7 +158,10 @@ impl Program for Sealpost {
         let ledger = context.ledger.clone();
         let relay = Relay::new(plan.snapshot(), discovery, courier, ledger, lifetime);
         let (settings, watched) = watch::channel(plan.server());
-        let spool = SpoolMemory::new(SpoolLimits::default());
+        let spool = SpoolMemory::new(SpoolLimits {
+            directory: spool_directory(&config.state_dir),
+            ..SpoolLimits::default()
+        });
         let submit = Arc::new(relay.clone());
         let server = ServerContext::new(watched, submit, context.ledger.clone(), spool);
         Ok(Self {
@@ -204,6 +207,22 @@ fn open_store(path: &Path, context: &Context) -> Option<Store> {
             None
         }
     }
+}
+
+/// Where large messages are kept on their way: the temporary directory may well be memory.
+fn spool_directory(state_dir: &Path) -> PathBuf {
+    let tried = tempfile::tempfile_in(state_dir).and_then(|mut file| file.write_all(b"."));
+    let Err(error) = tried else {
+        return state_dir.to_owned();
+    };
+    let instead = std::env::temp_dir();
+    tracing::warn!(
+        %error,
+        state_dir = %state_dir.display(),
+        instead = %instead.display(),
+        "state_dir cannot be written to: large messages go elsewhere on their way",
+    );
+    instead
 }
 
 async fn remember(
