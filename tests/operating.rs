@@ -286,6 +286,95 @@ async fn listeners_come_and_go_and_the_others_are_not_disturbed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_waits_at_a_listener_that_is_replaced_is_served_by_the_new_one() {
+    let world = usual().config("[client]\nmax_sessions = 1").start().await;
+    let smtp = world.daemon.smtp.unwrap();
+    let mut first = world.smtp().await;
+    let mut waits = SmtpClient::connect(smtp).await.unwrap();
+    world.reload(&format!(
+        "[client]\nmax_sessions = 1\n\
+         [[listen]]\naddress = '{smtp}'\nprotocol = 'smtp'\nhostname = 'new.test'\n"
+    ));
+    let said = String::from_utf8(first.until_closed().await.unwrap()).unwrap();
+    assert!(said.starts_with("421 4.3.2 "), "{said}");
+    let greeting = waits.reply().await.unwrap();
+    assert_eq!(greeting.code, 220, "{greeting}");
+    assert!(greeting.contains("new.test"), "{greeting}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_changes_a_sockets_permissions_and_a_refused_one_does_not() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let listen = |mode: &str| {
+        format!("[[listen]]\naddress = 'unix:STATE/s'\nprotocol = 'lmtp'\nmode = '{mode}'\n")
+    };
+    let world = usual().config(&listen("0600")).start().await;
+    let socket = world.daemon.directory().join("s");
+    let mode = || std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(), 0o600);
+    let taken = world.mx("a.test").address();
+    let also_taken = format!("[[listen]]\naddress = '{taken}'\nprotocol = 'smtp'\n");
+    world.reload(&(listen("0666") + &also_taken));
+    let refused = |l: &serde_json::Value| l["problem"].is_string();
+    world.daemon.wait_log(refused).await;
+    assert_eq!(mode(), 0o600);
+    world.reload(&listen("0666"));
+    world.daemon.wait_log(|l| l["message"] == RELOADED).await;
+    assert_eq!(mode(), 0o666);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sockets_that_systemd_passed_are_found_by_name_and_again_after_reloads() {
+    let passed = |name: &str, protocol: &str| {
+        format!("[[listen]]\naddress = 'systemd:{name}'\nprotocol = '{protocol}'\n")
+    };
+    let both = passed("one", "smtp") + &passed("two", "lmtp");
+    let (net, config) = usual().config(&both).prepare().await;
+    let sockets = ["one", "two"].map(|name| {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        (name, socket)
+    });
+    let [one, two] = [0, 1].map(|at: usize| sockets[at].1.local_addr().unwrap());
+    let mut daemon = Daemon::spawn_passing(sockets, tempdir().unwrap(), &config);
+    daemon.wait_until_ready().await;
+    let mut sent = 0;
+    let mut expect = async |smtp: SocketAddr, lmtp: Option<SocketAddr>| {
+        let mut clients = vec![SmtpClient::smtp(smtp).await.unwrap()];
+        if let Some(lmtp) = lmtp {
+            clients.push(SmtpClient::lmtp(lmtp).await.unwrap());
+        }
+        for mut client in clients {
+            let reply = client.mail("s@client.test", &["x@a.test"], CONTENT).await;
+            assert_eq!(reply.unwrap().code, 250);
+            sent += 1;
+        }
+        assert_eq!(net.mx("a.test").messages().len(), sent);
+    };
+    expect(one, Some(two)).await;
+    for (nth, (listeners, smtp, lmtp)) in [
+        (passed("one", "smtp"), one, None),
+        (both.clone(), one, Some(two)),
+        // The protocols change places.
+        (
+            passed("one", "lmtp") + &passed("two", "smtp"),
+            two,
+            Some(one),
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        daemon.reload(&merge(&config, &listeners));
+        let until = Instant::now() + SOON;
+        while daemon.stderr().matches(RELOADED).count() <= nth {
+            assert!(Instant::now() < until, "{}", daemon.stderr());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        expect(smtp, lmtp).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_renewed_certificate_is_served_after_a_reload_and_a_broken_one_is_not() {
     let directory = tempdir().unwrap();
     let (cert, key) = (

@@ -11,7 +11,7 @@ use crate::dns::Dns;
 use crate::message::{SpoolLimits, SpoolMemory};
 use crate::relay::{Lifetime, Relay, Snapshot};
 use crate::server::{
-    BindError, BoundListener, ListenAddress, ListenSettings, ServerContext, ServerSettings,
+    BindError, BoundListener, ListenAddress, ListenSettings, Passed, ServerContext, ServerSettings,
     Shutdown, bind,
 };
 use crate::store::Store;
@@ -28,7 +28,8 @@ use tracing::level_filters::LevelFilter;
 
 /// The daemon, until a signal ends it.
 pub fn run(path: &Path) -> ExitCode {
-    super::run::run::<Sealpost>(|| Plan::read(path))
+    let passed = Passed::take();
+    super::run::run::<Sealpost>(|| Plan::read(path, &passed))
 }
 
 /// A checked configuration and what is built from it that can fail.
@@ -37,10 +38,11 @@ pub struct Plan {
     common: Common<ListenSettings>,
     config: Config,
     tls: TlsClient,
+    passed: Passed,
 }
 
 impl Plan {
-    fn read(path: &Path) -> Result<Self, String> {
+    fn read(path: &Path, passed: &Passed) -> Result<Self, String> {
         let config = Config::load(path).map_err(|errors| errors.to_string())?;
         let origin = path.display().to_string();
         config
@@ -51,6 +53,7 @@ impl Plan {
             common: common(&config),
             config,
             tls,
+            passed: passed.clone(),
         })
     }
 
@@ -110,6 +113,7 @@ fn common(config: &Config) -> Common<ListenSettings> {
 pub struct Sealpost {
     relay: Relay,
     server: ServerContext,
+    passed: Passed,
     settings: watch::Sender<Arc<ServerSettings>>,
     store: Option<Store>,
     dns: Dns,
@@ -167,6 +171,7 @@ impl Program for Sealpost {
         Ok(Self {
             relay,
             server,
+            passed: plan.passed.clone(),
             settings,
             store,
             dns,
@@ -271,7 +276,7 @@ impl Listen for Sealpost {
     ) -> io::Result<Arc<BoundListener>> {
         let bound = match open {
             Some(open) => open.again(settings),
-            None => bind(settings),
+            None => bind(settings, &self.passed),
         };
         bound.map(Arc::new).map_err(|error| {
             if let BindError::Io { source, .. } = error {
@@ -288,6 +293,9 @@ impl Listen for Sealpost {
         stop: CancellationToken,
     ) {
         let name = format!("listener {}", Self::address(settings));
+        if let Err(error) = socket.apply_access() {
+            tracing::error!(listener = name.as_str(), %error, "cannot set the socket's permissions");
+        }
         let shutdown = Shutdown {
             draining: self.context.shutdown.draining.child_token(),
             expired: self.context.shutdown.expired.clone(),

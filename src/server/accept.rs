@@ -2,7 +2,7 @@
 
 use super::admission::{self, Place, Room};
 use super::connection::{Connection, Surroundings};
-use super::listener::{BoundListener, Listening, TlsSlot};
+use super::listener::{BoundListener, Ending, Listening, TlsSlot};
 use super::replies::Say;
 use super::session::{Client, Role, Session, Standing};
 use super::stream::{Socket, Stream};
@@ -76,12 +76,11 @@ impl BoundListener {
                 shutdown: shutdown.clone(),
             };
             loops.push(async move {
-                tokio::select! {
-                    biased;
-                    () = accepting.shutdown.draining.cancelled() => {}
-                    () = accepting.run() => {}
+                accepting.run().await;
+                // Who waits at a socket that is only replaced is served by the one that comes after.
+                if self.ending() == Ending::Closed {
+                    accepting.dismiss_waiting(Say::ShuttingDown, || false);
                 }
-                accepting.dismiss_waiting(Say::ShuttingDown, || false);
             });
         }
         join_all(loops).await;
@@ -98,7 +97,29 @@ struct Accepting {
 }
 
 impl Accepting {
+    /// Until `shutdown.draining`; nobody who was accepted is left without a word.
     async fn run(&self) {
+        while let Some((socket, from)) = self.unless_draining(self.next()).await {
+            // Another listener's clients may have taken the last place meanwhile.
+            let max = self.context.settings.borrow().max_sessions;
+            let room = self.context.admission.wait_for_room(max, FULL_PAUSE);
+            if self.unless_draining(room).await.is_none() {
+                return self.refuse(socket, Say::ShuttingDown);
+            }
+            self.begin(socket, from);
+        }
+    }
+
+    async fn unless_draining<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            () = self.shutdown.draining.cancelled() => None,
+            done = work => Some(done),
+        }
+    }
+
+    /// The next client for whom there is room.
+    async fn next(&self) -> (Socket, Option<IpAddr>) {
         loop {
             let max = self.context.settings.borrow().max_sessions;
             let admission = &self.context.admission;
@@ -108,11 +129,7 @@ impl Accepting {
                 continue;
             }
             match self.acceptor.accept().await {
-                Ok((socket, from)) => {
-                    // Another listener's clients may have taken the last place meanwhile.
-                    admission.wait_for_room(max, FULL_PAUSE).await;
-                    self.begin(socket, from);
-                }
+                Ok(accepted) => return accepted,
                 Err(error) if is_exhaustion(&error) => {
                     tracing::warn!(%error, "accepting pauses");
                     let freed = admission.freed();

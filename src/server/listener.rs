@@ -1,16 +1,15 @@
 //! Sockets to listen on: made early, while there may still be rights to lose, and served late.
 
+use super::passed::Passed;
 use super::session::{Role, StartTls};
 use super::settings::{ListenAddress, ListenSettings};
 use crate::tls::{CertificateFiles, TlsServer, TlsSettingsError};
 use arc_swap::ArcSwap;
-use listenfd::ListenFd;
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::fmt;
 use std::fs::{self, Permissions};
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::IntoRawFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -45,16 +44,51 @@ pub enum BindError {
 #[derive(Debug)]
 pub struct BoundListener {
     pub(super) address: String,
-    pub(super) sockets: Vec<Listening>,
+    /// Shared with those who listen at the same address after a reload, see [`Self::again`].
+    pub(super) sockets: Arc<Vec<Listening>>,
     pub(super) role: Arc<Role>,
     pub(super) tls: Option<Arc<TlsSlot>>,
     pub(super) file: Option<Arc<SocketFile>>,
+    /// What the file's permissions are to become, see [`Self::apply_access`].
+    access: Option<Access>,
+}
+
+/// Who may connect to a unix socket.
+#[derive(Debug, Clone, Copy)]
+struct Access {
+    mode: u32,
+    group: Option<u32>,
 }
 
 #[derive(Debug)]
 pub(super) enum Listening {
     Tcp(std::net::TcpListener),
     Unix(std::os::unix::net::UnixListener),
+}
+
+impl Listening {
+    /// The same socket once more.
+    pub(super) fn try_clone(&self) -> io::Result<Self> {
+        match self {
+            Self::Tcp(socket) => socket.try_clone().map(Self::Tcp),
+            Self::Unix(socket) => socket.try_clone().map(Self::Unix),
+        }
+    }
+
+    pub(super) fn set_nonblocking(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(socket) => socket.set_nonblocking(true),
+            Self::Unix(socket) => socket.set_nonblocking(true),
+        }
+    }
+}
+
+/// What becomes of the sockets when a listener ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    Closed,
+    /// Another listener serves them from now on.
+    Replaced,
 }
 
 /// The certificate of a listener, which can be read anew.
@@ -88,8 +122,8 @@ impl fmt::Debug for TlsSlot {
     }
 }
 
-/// Makes the sockets of one listener. Needs no runtime.
-pub fn bind(listen: &ListenSettings) -> Result<BoundListener, BindError> {
+/// Makes the sockets of one listener, or finds them among those that were passed. Needs no runtime.
+pub fn bind(listen: &ListenSettings, passed: &Passed) -> Result<BoundListener, BindError> {
     let address = describe(&listen.address);
     let tls = tls(listen, &address)?;
     let io = |source| BindError::Io {
@@ -101,23 +135,23 @@ pub fn bind(listen: &ListenSettings) -> Result<BoundListener, BindError> {
         ListenAddress::Tcp(at) => vec![tcp(*at).map_err(io)?],
         ListenAddress::Unix(path) => {
             remove_stale(path, io)?;
-            let group = listen.group.as_deref().map(group_id).transpose()?;
-            let socket = unix(path, listen.mode, group).map_err(io)?;
+            let socket = unix(path, Access::of(listen)?).map_err(io)?;
             file = SocketFile::of(path).map(Arc::new);
             vec![socket]
         }
-        ListenAddress::Systemd(name) => passed(name).map_err(io)?,
+        ListenAddress::Systemd(name) => passed.named(name).map_err(io)?,
     };
     if let (ListenAddress::Systemd(name), true) = (&listen.address, sockets.is_empty()) {
         return Err(BindError::NotPassed(name.clone()));
     }
     let role = Arc::new(role(listen));
     Ok(BoundListener {
-        sockets,
+        sockets: Arc::new(sockets),
         role,
         address,
         tls,
         file,
+        access: None, // in force since before it listens
     })
 }
 
@@ -145,31 +179,38 @@ fn role(listen: &ListenSettings) -> Role {
 }
 
 impl BoundListener {
-    /// The same sockets in a new role: whoever connects meanwhile waits in the backlog.
+    /// The same sockets in a new role: whoever connects meanwhile waits in the backlog. Nothing changes
+    /// before it is served: it may come to nothing.
     pub fn again(&self, listen: &ListenSettings) -> Result<Self, BindError> {
-        let io = |source| BindError::Io {
-            address: self.address.clone(),
-            source,
-        };
-        if let Some(file) = &self.file {
-            let group = listen.group.as_deref().map(group_id).transpose()?;
-            restrict(&file.path, listen.mode, group).map_err(io)?;
-        }
+        let access = self.file.as_ref().map(|_| Access::of(listen)).transpose()?;
         Ok(Self {
             address: self.address.clone(),
-            sockets: self.copies().map_err(io)?,
+            sockets: Arc::clone(&self.sockets),
             role: Arc::new(role(listen)),
             tls: tls(listen, &self.address)?,
             file: self.file.clone(),
+            access,
         })
     }
 
+    /// Puts the permissions of a unix socket in force; to be called when it is about to be served.
+    pub fn apply_access(&self) -> io::Result<()> {
+        match (&self.file, self.access) {
+            (Some(file), Some(access)) => access.apply(&file.path),
+            (Some(_) | None, Some(_) | None) => Ok(()),
+        }
+    }
+
     pub(super) fn copies(&self) -> io::Result<Vec<Listening>> {
-        let copy = |socket: &Listening| match socket {
-            Listening::Tcp(socket) => socket.try_clone().map(Listening::Tcp),
-            Listening::Unix(socket) => socket.try_clone().map(Listening::Unix),
-        };
-        self.sockets.iter().map(copy).collect()
+        self.sockets.iter().map(Listening::try_clone).collect()
+    }
+
+    /// How it ends, if it ends now.
+    pub(super) fn ending(&self) -> Ending {
+        match Arc::strong_count(&self.sockets) {
+            0 | 1 => Ending::Closed,
+            _ => Ending::Replaced,
+        }
     }
 
     /// Where it listens, in the words of the configuration.
@@ -209,20 +250,29 @@ fn tcp(at: SocketAddr) -> io::Result<Listening> {
 }
 
 /// Nobody can connect before `listen`, so the permissions are in force in time.
-fn unix(path: &Path, mode: Option<u32>, group: Option<u32>) -> io::Result<Listening> {
+fn unix(path: &Path, access: Access) -> io::Result<Listening> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     socket.bind(&SockAddr::unix(path)?)?;
-    restrict(path, mode, group)?;
+    access.apply(path)?;
     socket.listen(BACKLOG)?;
     Ok(Listening::Unix(socket.into()))
 }
 
-fn restrict(path: &Path, mode: Option<u32>, group: Option<u32>) -> io::Result<()> {
-    if group.is_some() {
-        chown(path, None, group)?;
+impl Access {
+    fn of(listen: &ListenSettings) -> Result<Self, BindError> {
+        Ok(Self {
+            mode: listen.mode.unwrap_or(UNIX_MODE),
+            group: listen.group.as_deref().map(group_id).transpose()?,
+        })
     }
-    fs::set_permissions(path, Permissions::from_mode(mode.unwrap_or(UNIX_MODE)))
+
+    fn apply(self, path: &Path) -> io::Result<()> {
+        if self.group.is_some() {
+            chown(path, None, self.group)?;
+        }
+        fs::set_permissions(path, Permissions::from_mode(self.mode))
+    }
 }
 
 fn group_id(name: &str) -> Result<u32, BindError> {
@@ -248,28 +298,6 @@ fn remove_stale(path: &Path, io: impl Fn(io::Error) -> BindError) -> Result<(), 
         }
         Ok(_) | Err(_) => Err(BindError::InUse(path.to_owned())),
     }
-}
-
-/// The sockets that systemd passed under a name (sd_listen_fds(3)); each is duplicated, so that a
-/// later reload finds it again.
-fn passed(name: &str) -> io::Result<Vec<Listening>> {
-    let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
-    let mut fds = ListenFd::from_env();
-    let mut sockets = Vec::new();
-    for (at, _) in names.split(':').enumerate().filter(|(_, n)| *n == name) {
-        if let Ok(Some(socket)) = fds.take_tcp_listener(at) {
-            let copy = socket.try_clone()?;
-            let _stays_open = socket.into_raw_fd();
-            copy.set_nonblocking(true)?;
-            sockets.push(Listening::Tcp(copy));
-        } else if let Ok(Some(socket)) = fds.take_unix_listener(at) {
-            let copy = socket.try_clone()?;
-            let _stays_open = socket.into_raw_fd();
-            copy.set_nonblocking(true)?;
-            sockets.push(Listening::Unix(copy));
-        }
-    }
-    Ok(sockets)
 }
 
 /// A unix socket's file; removed with the listener, unless another has taken its place.
@@ -304,6 +332,10 @@ impl Drop for SocketFile {
 mod tests {
     use super::*;
     use crate::server::Protocol;
+
+    fn bind(listen: &ListenSettings) -> Result<BoundListener, BindError> {
+        super::bind(listen, &Passed::default())
+    }
 
     fn listen(address: ListenAddress) -> ListenSettings {
         ListenSettings {

@@ -10,6 +10,7 @@ mod connection;
 mod header;
 mod input;
 mod listener;
+mod passed;
 mod received;
 mod receiving;
 mod replies;
@@ -18,6 +19,7 @@ mod settings;
 mod stream;
 
 pub use listener::{BindError, BoundListener, TlsSlot, bind};
+pub use passed::Passed;
 pub use settings::{ListenAddress, ListenSettings, Protocol, ServerSettings, TlsRequiredNo};
 
 use crate::ledger::Ledger;

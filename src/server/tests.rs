@@ -154,7 +154,7 @@ fn start_with(
 
 #[allow(clippy::disallowed_methods)] // the test waits for it or ends with it
 fn serve(listen: &ListenSettings, settings: ServerSettings) -> Server {
-    let bound = bind(listen).unwrap();
+    let bound = bind(listen, &Passed::default()).unwrap();
     let nowhere = std::net::SocketAddr::from(([0; 4], 0));
     let address = bound.local_addr().unwrap_or(nowhere);
     let (sender, submitted) = mpsc::unbounded_channel();

@@ -1,7 +1,8 @@
 //! `sealpost run` as a child process.
 
 use std::fs::File;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -61,6 +62,34 @@ impl Daemon {
 
     /// The same with other words before the command, such as `sh -c 'ulimit ...; exec "$0" "$@"'`.
     pub fn spawn_under(words: &[&str], directory: TempDir, config: &str) -> Self {
+        Self::spawn(words, directory, config, |_| {})
+    }
+
+    /// The same with two listening sockets that it inherits under these names, as systemd passes them
+    /// (sd_listen_fds(3)).
+    pub fn spawn_passing(
+        sockets: [(&str, TcpListener); 2],
+        directory: TempDir,
+        config: &str,
+    ) -> Self {
+        let [(one, first), (two, second)] = sockets;
+        // They arrive as stdin and stdout, which need no unsafe code, and move to where they belong.
+        let shell = format!(
+            "exec 3<&0 4<&1 </dev/null >/dev/null; \
+             export LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES={one}:{two}; exec \"$0\" \"$@\""
+        );
+        Self::spawn(&["sh", "-c", &shell], directory, config, |command| {
+            command.stdin(OwnedFd::from(first));
+            command.stdout(OwnedFd::from(second));
+        })
+    }
+
+    fn spawn(
+        words: &[&str],
+        directory: TempDir,
+        config: &str,
+        change: impl FnOnce(&mut Command),
+    ) -> Self {
         let config = config.replace("STATE", &directory.path().display().to_string());
         let table = parsed(&config);
         let listener = |protocol: &str| {
@@ -79,7 +108,7 @@ impl Daemon {
         let admin = admin.expect("a test's configuration has admin.listen");
         let file = directory.path().join("sealpost.toml");
         std::fs::write(&file, config).unwrap();
-        let child = Self::run(words, directory.path());
+        let child = Self::run(words, directory.path(), change);
         Self {
             child,
             directory,
@@ -89,7 +118,7 @@ impl Daemon {
         }
     }
 
-    fn run(words: &[&str], directory: &Path) -> Child {
+    fn run(words: &[&str], directory: &Path, change: impl FnOnce(&mut Command)) -> Child {
         let mut words = [words, &[env!("CARGO_BIN_EXE_sealpost")]]
             .concat()
             .into_iter();
@@ -101,7 +130,8 @@ impl Daemon {
                 .open(path)
                 .unwrap()
         };
-        Command::new(words.next().expect("there is the binary at least"))
+        let mut command = Command::new(words.next().expect("there is the binary at least"));
+        command
             .args(words)
             .args(["run", "--config"])
             .arg(directory.join("sealpost.toml"))
@@ -109,9 +139,9 @@ impl Daemon {
             .env_remove("SEALPOST_CONFIG")
             .stdin(Stdio::null())
             .stdout(file("stdout"))
-            .stderr(file("stderr"))
-            .spawn()
-            .expect("the binary can be started")
+            .stderr(file("stderr"));
+        change(&mut command);
+        command.spawn().expect("the binary can be started")
     }
 
     /// Kills it with this signal, waits for its end and starts it again as it was; its log goes on.
@@ -129,7 +159,7 @@ impl Daemon {
 
     /// Starts it again with the same file and directory, and waits until it is ready.
     pub async fn start_again(&mut self) {
-        self.child = Self::run(&[], self.directory.path());
+        self.child = Self::run(&[], self.directory.path(), |_| {});
         self.wait_until_ready().await;
     }
 
