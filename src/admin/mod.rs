@@ -8,6 +8,7 @@ mod health;
 pub use health::{Health, Readiness};
 
 use crate::ledger::Ledger;
+use crate::server;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -25,9 +26,10 @@ const MAX_CONNECTIONS: usize = 50;
 /// How long one connection may last, however busy or slow: monitoring opens a new one.
 const MAX_LIFETIME: Duration = Duration::from_secs(30);
 
-/// Binds `admin.listen`. Early, so that a port in use is known before anything is served.
-pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    TcpListener::bind(address).await
+/// Binds `admin.listen`. Early, so that a port in use is known before anything is served. Needs a
+/// runtime.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    TcpListener::from_std(server::tcp_listener(address)?)
 }
 
 /// Answers until `stop`; requests that have begun are finished.
@@ -81,7 +83,7 @@ mod tests {
         (connections, lifetime): (usize, Duration),
         client: impl AsyncFnOnce(SocketAddr) -> T,
     ) -> T {
-        let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let bounded = Bounded::new(listener, connections, lifetime);
         let router = router(Ledger::new(LogAddresses::Plain), health);

@@ -4,8 +4,10 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::io;
 
 /// Descriptors for what is neither a session nor a connection: listeners, the store, DNS, the log,
-/// `/metrics`, temporary files of large messages.
+/// `/metrics`.
 const RESERVE: u64 = 100;
+/// Per session: itself, and the file of a large message.
+const PER_SESSION: u64 = 2;
 /// Per connection to an MX host: itself, and one more while two addresses are tried at once.
 const PER_CONNECTION: u64 = 2;
 
@@ -42,15 +44,17 @@ pub fn fit(descriptors: u64, max_sessions: usize, max_connections: usize) -> Fit
     let narrow = |n: u64| usize::try_from(n).unwrap_or(usize::MAX).max(1);
     let (sessions, connections) = (wide(max_sessions), wide(max_connections));
     let outward = connections.saturating_mul(PER_CONNECTION);
-    let needed = outward.saturating_add(RESERVE).saturating_add(sessions);
+    let inward = sessions.saturating_mul(PER_SESSION);
+    let needed = outward.saturating_add(RESERVE).saturating_add(inward);
     if needed <= descriptors {
         return Fit::Enough;
     }
     // Sessions give way first, down to one for each connection that there can be beside them.
     let left = descriptors.saturating_sub(RESERVE);
-    let fair = left / (PER_CONNECTION + 1);
-    let sessions = left.saturating_sub(outward).max(fair).min(sessions);
-    let connections = ((left - sessions) / PER_CONNECTION).min(connections);
+    let fair = left / (PER_CONNECTION + PER_SESSION);
+    let room = left.saturating_sub(outward) / PER_SESSION;
+    let sessions = room.max(fair).min(sessions);
+    let connections = ((left - sessions * PER_SESSION) / PER_CONNECTION).min(connections);
     let lowered = Lowered {
         max_sessions: narrow(sessions),
         max_connections: narrow(connections),
@@ -73,13 +77,13 @@ mod tests {
         };
         for (descriptors, sessions, connections, expected) in [
             (524_288, 1000, 500, Fit::Enough),
-            (2100, 1000, 500, Fit::Enough),
-            (2099, 1000, 500, lowered(999, 500, 2100)),
-            (1024, 1000, 200, lowered(524, 200, 1500)),
-            (1024, 1000, 500, lowered(308, 308, 2100)),
-            (1024, 10, 500, lowered(10, 457, 1110)), // more than its share is of no use
-            (256, 1000, 500, lowered(52, 52, 2100)),
-            (50, 1000, 500, lowered(1, 1, 2100)), // nothing is left
+            (3100, 1000, 500, Fit::Enough),
+            (3099, 1000, 500, lowered(999, 500, 3100)),
+            (1024, 1000, 200, lowered(262, 200, 2500)),
+            (1024, 1000, 500, lowered(231, 231, 3100)),
+            (1024, 10, 500, lowered(10, 452, 1120)), // more than its share is of no use
+            (256, 1000, 500, lowered(39, 39, 3100)),
+            (50, 1000, 500, lowered(1, 1, 3100)), // nothing is left
             (u64::MAX, usize::MAX, usize::MAX, Fit::Enough), // no overflow
         ] {
             let got = fit(descriptors, sessions, connections);

@@ -218,7 +218,7 @@ impl<P: Program> Daemon<P> {
         ledger.announce_rules(common.rule_names.iter().map(|name| &**name));
         let end = CancellationToken::new();
         if let Some(address) = common.admin {
-            let listener = bind_admin(address).await?;
+            let listener = bind_admin(address)?;
             let serving = admin::serve(
                 listener,
                 ledger.clone(),
@@ -347,8 +347,8 @@ async fn stop_requested(requests: &mut mpsc::Receiver<Request>) {
     }
 }
 
-async fn bind_admin(address: SocketAddr) -> Result<TcpListener, StartError> {
-    admin::bind(address).await.map_err(|problem| {
+fn bind_admin(address: SocketAddr) -> Result<TcpListener, StartError> {
+    admin::bind(address).map_err(|problem| {
         StartError::failure(format!(
             "cannot listen on {address} (admin.listen): {problem}"
         ))

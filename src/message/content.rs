@@ -60,8 +60,45 @@ pub struct ContentWriter {
 struct Spilled {
     file: Arc<File>,
     written: u64,
-    /// The beginning of the header, kept for whoever wants to look at it.
-    beginning: Vec<u8>,
+    /// Kept for whoever wants to look at it.
+    beginning: Beginning,
+}
+
+/// A message up to the end of its header, or as much of it as is kept.
+#[derive(Debug, Default)]
+struct Beginning {
+    octets: Vec<u8>,
+    state: Collecting,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Collecting {
+    #[default]
+    GoesOn,
+    Done,
+}
+
+impl Beginning {
+    fn take(&mut self, piece: &[u8]) {
+        if self.state == Collecting::Done {
+            return;
+        }
+        let from = self.octets.len().saturating_sub(3); // the end may have begun before this piece
+        let room = MAX_BEGINNING - self.octets.len();
+        self.octets
+            .extend_from_slice(&piece[..piece.len().min(room)]);
+        let end = match self.octets.starts_with(b"\r\n") {
+            true => Some(2),
+            false => {
+                memchr::memmem::find(&self.octets[from..], b"\r\n\r\n").map(|at| from + at + 4)
+            }
+        };
+        if end.is_some() || self.octets.len() == MAX_BEGINNING {
+            self.octets.truncate(end.unwrap_or(MAX_BEGINNING));
+            self.octets.shrink_to_fit();
+            self.state = Collecting::Done;
+        }
+    }
 }
 
 impl Content {
@@ -161,6 +198,9 @@ impl ContentWriter {
         self.size += piece.len() as u64;
         self.eight_bit = self.eight_bit || !piece.is_ascii();
         self.pending.extend_from_slice(piece);
+        if let Some(spilled) = &mut self.file {
+            spilled.beginning.take(piece);
+        }
         match &self.file {
             None => {
                 let limit = self.memory.per_message();
@@ -179,7 +219,7 @@ impl ContentWriter {
     /// is kept in memory.
     pub fn header(&self) -> &[u8] {
         let beginning = match &self.file {
-            Some(spilled) => &spilled.beginning[..],
+            Some(spilled) => &spilled.beginning.octets[..],
             None => &self.pending[self.head..],
         };
         header_of(beginning)
@@ -209,10 +249,12 @@ impl ContentWriter {
     async fn spill(&mut self) -> io::Result<()> {
         let directory = self.memory.directory();
         let file = blocking(move || unnamed_file(&directory)).await?;
+        let mut beginning = Beginning::default();
+        beginning.take(&self.pending[self.head..]);
         self.file = Some(Spilled {
             file: Arc::new(file),
             written: 0,
-            beginning: header_of(&self.pending[self.head..]).to_vec(),
+            beginning,
         });
         self.flush().await?;
         self.reserved = Reserved::nothing();
@@ -315,6 +357,28 @@ mod tests {
             drop(content);
             assert_eq!(memory.used(), 0, "given back");
         }
+    }
+
+    #[tokio::test]
+    async fn a_header_is_read_whole_wherever_it_is_spilled() {
+        let memory = memory(0, 0);
+        for (content, header) in [
+            (
+                &b"A: 1\r\nB: 2\r\n\r\nC: 3\r\n\r\n"[..],
+                &b"A: 1\r\nB: 2\r\n"[..],
+            ),
+            (b"\r\nA: 1\r\n\r\n", b""),
+            (b"A: 1\r\n", b"A: 1\r\n"),
+        ] {
+            for size in 1..content.len() {
+                let pieces: Vec<&[u8]> = content.chunks(size).collect();
+                let writer = written(&memory, &pieces).await;
+                assert_eq!(writer.header(), header, "in pieces of {size}");
+            }
+        }
+        let endless = vec![b'x'; MAX_BEGINNING];
+        let writer = written(&memory, &[&endless, &endless]).await;
+        assert_eq!(writer.header().len(), MAX_BEGINNING);
     }
 
     #[tokio::test]

@@ -184,9 +184,14 @@ impl Accepting {
     }
 
     fn refuse(&self, mut socket: Socket, why: Say) {
+        let reply = why.reply().to_wire();
+        let Some(leave) = self.context.admission.refusal() else {
+            return socket.say_and_close(&reply);
+        };
         self.shutdown.sessions.spawn(async move {
+            let _leave = leave;
             let farewell = async {
-                socket.write_all(&why.reply().to_wire()).await?;
+                socket.write_all(&reply).await?;
                 socket.shutdown().await?;
                 let mut dropped = [0; 512];
                 while socket.read(&mut dropped).await? > 0 {}

@@ -6,18 +6,31 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 /// Sessions of clients that may do nothing: they have their own account, so that they cannot take
 /// the place of those that may.
 const MAX_STRANGERS: usize = 50;
 
+/// Clients that are being told to go, and still listened to, at the same time.
+const MAX_REFUSALS: usize = 50;
+
 /// Counts the sessions of all listeners.
 #[derive(Debug, Default)]
 pub(super) struct Admission {
     counts: Mutex<Counts>,
     freed: Notify,
+    refusals: Refusals,
+}
+
+#[derive(Debug)]
+struct Refusals(Arc<Semaphore>);
+
+impl Default for Refusals {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(MAX_REFUSALS)))
+    }
 }
 
 #[derive(Debug, Default)]
@@ -70,6 +83,11 @@ impl Admission {
     /// Returns when a session has ended.
     pub(super) async fn freed(&self) {
         self.freed.notified().await;
+    }
+
+    /// Leave to take the time that a refusal needs to be heard.
+    pub(super) fn refusal(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.refusals.0).try_acquire_owned().ok()
     }
 
     /// A place for a client; `None` if it is one too many.

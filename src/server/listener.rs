@@ -132,7 +132,7 @@ pub fn bind(listen: &ListenSettings, passed: &Passed) -> Result<BoundListener, B
     };
     let mut file = None;
     let sockets = match &listen.address {
-        ListenAddress::Tcp(at) => vec![tcp(*at).map_err(io)?],
+        ListenAddress::Tcp(at) => vec![Listening::Tcp(tcp_listener(*at).map_err(io)?)],
         ListenAddress::Unix(path) => {
             remove_stale(path, io)?;
             let socket = unix(path, Access::of(listen)?).map_err(io)?;
@@ -240,13 +240,18 @@ fn describe(address: &ListenAddress) -> String {
     }
 }
 
-fn tcp(at: SocketAddr) -> io::Result<Listening> {
+/// A listening TCP socket. One for IPv6 takes no IPv4 clients, whatever the system's default, so that
+/// `0.0.0.0:PORT` and `[::]:PORT` stand side by side.
+pub fn tcp_listener(at: SocketAddr) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(at), Type::STREAM, None)?;
+    if at.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&at.into())?;
     socket.listen(BACKLOG)?;
-    Ok(Listening::Tcp(socket.into()))
+    Ok(socket.into())
 }
 
 /// Nobody can connect before `listen`, so the permissions are in force in time.
@@ -387,6 +392,17 @@ mod tests {
         settings.address = ListenAddress::Unix(directory.path().join("missing/s"));
         settings.group = None;
         assert!(matches!(bind(&settings), Err(BindError::Io { .. })));
+    }
+
+    #[test]
+    fn both_families_listen_on_one_port() {
+        if Socket::new(Domain::IPV6, Type::STREAM, None).is_err() {
+            eprintln!("skipped, there is no IPv6 here");
+            return;
+        }
+        let four = tcp_listener("0.0.0.0:0".parse().unwrap()).unwrap();
+        let port = four.local_addr().unwrap().port();
+        tcp_listener(format!("[::]:{port}").parse().unwrap()).unwrap();
     }
 
     #[test]

@@ -18,7 +18,7 @@ mod session;
 mod settings;
 mod stream;
 
-pub use listener::{BindError, BoundListener, TlsSlot, bind};
+pub use listener::{BindError, BoundListener, TlsSlot, bind, tcp_listener};
 pub use passed::Passed;
 pub use settings::{ListenAddress, ListenSettings, Protocol, ServerSettings, TlsRequiredNo};
 

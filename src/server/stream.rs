@@ -1,7 +1,7 @@
 //! The byte stream of a session: TCP or unix, in the clear or under TLS.
 
 use crate::tls::ServerTls;
-use std::io;
+use std::io::{self, Write as _};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -12,6 +12,17 @@ use tokio::net::{TcpStream, UnixStream};
 pub(super) enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
+}
+
+impl Socket {
+    /// Says what can be said without waiting, and closes.
+    pub(super) fn say_and_close(self, octets: &[u8]) {
+        // Tokio would wait to be told that the socket is writable; a new one is.
+        let _ = match self {
+            Self::Tcp(stream) => stream.into_std().and_then(|mut s| s.write(octets)),
+            Self::Unix(stream) => stream.into_std().and_then(|mut s| s.write(octets)),
+        };
+    }
 }
 
 /// What the session talks over.

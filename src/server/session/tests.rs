@@ -353,6 +353,28 @@ fn content_is_judged_once_for_every_recipient() {
 }
 
 #[test]
+fn a_refused_message_is_found_again_in_the_clients_log() {
+    let facts = HeaderFacts {
+        own_hops: 6,
+        topmost_id: Some("4Xy".to_owned()),
+        ..HeaderFacts::default()
+    };
+    for (before, expected) in [
+        (&[][..], "4Xy"),
+        (&["MAIL FROM:<> ENVID=e1"], "e1"),
+        (&["XFORWARD IDENT=x1", "MAIL FROM:<> ENVID=e1"], "x1"),
+    ] {
+        let mut session = session_for(Protocol::Smtp, LOCAL);
+        for line in [EHLO.0].iter().chain(before).chain(&[MAIL.0, RCPT.0]) {
+            say_line(&mut session, line); // the second MAIL is refused
+        }
+        session.input(Event::Content(Ok(&facts)), &mut Vec::new());
+        let refused = session.take_refused().unwrap();
+        assert_eq!(refused.client_id.as_deref(), Some(expected));
+    }
+}
+
+#[test]
 fn abuse_ends_but_bad_addresses_do_not() {
     let mut session = session_for(Protocol::Smtp, LOCAL);
     for line in ["EHLO a", "MAIL FROM:<a@b.example>", "RCPT TO:<c@d.example>"] {

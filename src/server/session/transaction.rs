@@ -194,8 +194,13 @@ impl Session {
         for _ in 0..self.final_replies() {
             say(refusal, out);
         }
+        let topmost_id = result.ok().and_then(|facts| facts.topmost_id.clone());
         self.refused = self.transaction.as_mut().map(|transaction| Refused {
-            client_id: self.ident.take().or(transaction.from.envid.clone()),
+            client_id: self
+                .ident
+                .take()
+                .or_else(|| transaction.from.envid.clone())
+                .or(topmost_id),
             envelope: transaction.take_envelope(),
             reply: refusal.reply(),
         });
@@ -222,7 +227,7 @@ impl Session {
 #[derive(Debug)]
 pub(in crate::server) struct Refused {
     pub(in crate::server) envelope: Envelope,
-    /// XFORWARD IDENT, or else ENVID.
+    /// XFORWARD IDENT, else ENVID, else the id in the topmost Received field.
     pub(in crate::server) client_id: Option<String>,
     pub(in crate::server) reply: Reply,
 }

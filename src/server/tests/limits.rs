@@ -16,6 +16,26 @@ async fn strangers_hear_554_and_may_quit() {
         .await;
 }
 
+/// However many come, and however long they stay.
+#[tokio::test]
+async fn strangers_beyond_number_are_told_and_cost_no_task() {
+    let nobody = ServerSettings {
+        networks: Vec::new(),
+        ..settings()
+    };
+    let server = start(Protocol::Smtp, nobody);
+    let mut clients = Vec::new();
+    for _ in 0..130 {
+        let mut client = server.client().await;
+        let reply = client.reply().await;
+        assert!(reply.starts_with("554 5.7.1"), "{reply}");
+        clients.push(client);
+    }
+    let tasks = server.shutdown.sessions.len();
+    assert_eq!(tasks, 50 + 50, "sessions, and refusals");
+    assert_eq!(clients[129].reply().await, "", "it is closed at once");
+}
+
 #[tokio::test]
 async fn overlong_and_unix_lines_are_refused_in_step() {
     let server = start(Protocol::Smtp, settings());
