@@ -40,7 +40,6 @@ pub(super) struct Connection {
     /// The message of which chunks have come.
     receiving: Option<Receiving>,
     complete: Option<Complete>,
-    patience: Duration,
     messages: u64,
     surroundings: Surroundings,
 }
@@ -54,14 +53,7 @@ pub(super) struct Surroundings {
 }
 
 impl Connection {
-    /// `patience` is how long the client may take for a command, and how long it may be silent in
-    /// content.
-    pub(super) fn new(
-        stream: Stream,
-        session: Session,
-        patience: Duration,
-        surroundings: Surroundings,
-    ) -> Self {
+    pub(super) fn new(stream: Stream, session: Session, surroundings: Surroundings) -> Self {
         Self {
             stream,
             input: Input::new(),
@@ -69,7 +61,6 @@ impl Connection {
             session,
             receiving: None,
             complete: None,
-            patience,
             messages: 0,
             surroundings,
         }
@@ -133,7 +124,7 @@ impl Connection {
         }
         let deadline = match &self.receiving {
             Some(receiving) => receiving.pace.deadline(),
-            None => Instant::now() + self.patience,
+            None => Instant::now() + self.session.patience(),
         };
         loop {
             // Also one who always has more to say: in the end no transaction begins.
@@ -227,7 +218,7 @@ impl Connection {
 
     fn new_message(&self) -> Receiving {
         let spool = &self.surroundings.context.spool;
-        Receiving::new(&self.session, spool, Pace::new(self.patience))
+        Receiving::new(&self.session, spool, Pace::new(self.session.patience()))
     }
 
     /// Reads a chunk to its end; without a receiver it is dropped.
@@ -236,7 +227,7 @@ impl Connection {
         chunk: Chunk,
         mut receiving: Option<&mut Receiving>,
     ) -> Result<(), Ended> {
-        let mut dropped = Pace::new(self.patience);
+        let mut dropped = Pace::new(self.session.patience());
         let mut left = chunk.size;
         while left > 0 {
             if self.input.unread().is_empty() {
@@ -375,7 +366,7 @@ impl Connection {
             self.stream.write_all(&self.out).await?;
             self.stream.flush().await
         };
-        match timeout(self.patience, write).await {
+        match timeout(self.session.patience(), write).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return Err(Ended::ClientGone),
             Err(_) => return Err(Ended::TimedOut),

@@ -71,6 +71,8 @@ pub(in crate::server) enum Ended {
     ClientGone,
     TimedOut,
     Shutdown,
+    /// The client is not allowed any more.
+    Reconfigured,
     Abuse,
     TlsFailed,
 }
@@ -82,6 +84,7 @@ impl Ended {
             Self::ClientGone => "client-gone",
             Self::TimedOut => "timed-out",
             Self::Shutdown => "shutdown",
+            Self::Reconfigured => "reconfigured",
             Self::Abuse => "abuse",
             Self::TlsFailed => "tls-failed",
         }

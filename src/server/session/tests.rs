@@ -390,6 +390,12 @@ fn abuse_ends_but_bad_addresses_do_not() {
             "452 4.5.3"
         );
     }
+    for line in ["RCPT TO:<x@c.example> A=b", "rcpt TO c@d"] {
+        for _ in 0..=MAX_JUNK {
+            let reply = say_line(&mut session, line);
+            assert!(reply.starts_with("5"), "{line}: {reply}");
+        }
+    }
     for _ in 0..MAX_JUNK {
         assert_eq!(codes(&say_line(&mut session, "FOO")), "500 5.5.1");
     }
