@@ -12,6 +12,7 @@ use super::stream::Stream;
 use super::{ServerContext, Shutdown};
 use crate::delivery::outcome::Outcome;
 use crate::ledger::{Ledger, Refusal};
+use crate::message::MessageId;
 use crate::relay::InFlight;
 use crate::smtp::command::{Chunk, Last};
 use crate::smtp::dot::{DotDecoder, LineEnds, Progress};
@@ -94,6 +95,10 @@ impl Connection {
                 if let Some(recipient) = self.session.newest_recipient() {
                     self.surroundings.context.submit.expect(recipient);
                 }
+                Ok(Next::ReadLine)
+            }
+            Next::SecondRecipient => {
+                self.ledger().second_recipient(&self.session.client_name());
                 Ok(Next::ReadLine)
             }
             Next::ReceiveContent => self.receive_content().await,
@@ -210,7 +215,9 @@ impl Connection {
             return Ok(self.content_read(receiving, line_ends).await);
         }
         if let Some(fault) = receiving.fault() {
-            return Ok(self.tell(Event::ChunkRefused(fault.say())));
+            let next = self.tell(Event::ChunkFaulty(fault));
+            self.record_refused(receiving.id(), "", receiving.size());
+            return Ok(next);
         }
         self.receiving = Some(receiving);
         Ok(self.tell(Event::ChunkStored))
@@ -277,10 +284,17 @@ impl Connection {
         let facts = complete.as_ref().map(|complete| &complete.facts);
         let event = Event::Content(facts.map_err(|fault| *fault));
         let next = self.session.input(event, &mut self.out);
+        let message_id = facts.map_or("", |facts| &facts.message_id);
+        self.record_refused(&id, message_id, size);
+        self.complete = complete.ok().filter(|_| next == Next::Deliver);
+        next
+    }
+
+    fn record_refused(&mut self, id: &MessageId, message_id: &str, size: u64) {
         if let Some(refused) = self.session.take_refused() {
             self.ledger().refused(&Refusal {
-                id: &id,
-                message_id: facts.map_or("", |facts| &facts.message_id),
+                id,
+                message_id,
                 client_id: refused.client_id.as_deref(),
                 client: &self.session.client_name(),
                 envelope: &refused.envelope,
@@ -288,8 +302,6 @@ impl Connection {
                 reply: &refused.reply,
             });
         }
-        self.complete = complete.ok().filter(|_| next == Next::Deliver);
-        next
     }
 
     /// Hands the message over and passes its outcomes on, each as soon as it and all before it are

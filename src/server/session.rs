@@ -128,6 +128,7 @@ impl Session {
                 }
                 say(why, out)
             }
+            Event::ChunkFaulty(fault) => self.chunk_faulty(fault, out),
             Event::Content(result) => self.content(result, out),
             Event::Outcome(reply) => self.outcome(reply, out),
             Event::Idle => close(Say::TimedOut, Ended::TimedOut, out),

@@ -30,7 +30,7 @@ fn say_line(session: &mut Session, line: &str) -> String {
     let mut next = session.input(Event::Line(Ok(line.as_bytes())), &mut out);
     loop {
         next = match next {
-            Next::ReadLine | Next::NewRecipient | Next::StartTls => break,
+            Next::ReadLine | Next::NewRecipient | Next::SecondRecipient | Next::StartTls => break,
             Next::Close(_) => {
                 out.extend_from_slice(b"[closed]");
                 break;
