@@ -19,9 +19,9 @@ use crate::tls::TlsSeen;
 use event::Mail;
 use metrics::Metrics;
 use prometheus::IntGauge;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Counters and the log. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -29,7 +29,12 @@ pub struct Ledger {
     metrics: Arc<Metrics>,
     /// Whether addresses are hashed.
     hash: Arc<AtomicBool>,
+    /// When [`Self::second_recipient`] said something last.
+    warned: Arc<Mutex<Option<Instant>>>,
 }
+
+/// How often at most a client's wrong set-up is complained of.
+const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What became of one recipient of one message.
 #[derive(Debug)]
@@ -112,6 +117,7 @@ impl Ledger {
         let ledger = Self {
             metrics: Arc::new(Metrics::new()),
             hash: Arc::new(AtomicBool::new(false)),
+            warned: Arc::default(),
         };
         ledger.write_addresses(addresses);
         ledger
@@ -281,6 +287,23 @@ impl Ledger {
             elapsed = event::seconds(summary.elapsed),
             ended = summary.ended,
             "session",
+        );
+    }
+
+    /// A client that sends to several recipients over SMTP, where each but the first is deferred. Said
+    /// at most once a minute.
+    pub fn second_recipient(&self, client: &str) {
+        // Nothing can panic while it is held.
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.is_some_and(|at| at.elapsed() < WARNING_INTERVAL) {
+            return;
+        }
+        *warned = Some(Instant::now());
+        tracing::warn!(
+            target: "sealpost::session",
+            client,
+            "a second recipient in one SMTP transaction is deferred: relay.custody is \"client\"; set \
+             TRANSPORT_destination_recipient_limit = 1 in Postfix, or use LMTP",
         );
     }
 

@@ -26,8 +26,6 @@ const MAX_DISMISSALS: usize = 1024;
 const EXHAUSTED_PAUSE: Duration = Duration::from_secs(1);
 /// How long a client may take that is only told to go.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a stranger may take for a command.
-const STRANGER_PATIENCE: Duration = Duration::from_secs(30);
 
 enum Acceptor {
     Tcp(TcpListener),
@@ -165,10 +163,6 @@ impl Accepting {
             };
             return self.refuse(socket, why);
         };
-        let patience = match client.standing {
-            Standing::Allowed => settings.idle_timeout,
-            Standing::Stranger => settings.idle_timeout.min(STRANGER_PATIENCE),
-        };
         let session = Session::new(Arc::clone(&self.role), settings, client);
         let surroundings = Surroundings {
             context: self.context.clone(),
@@ -176,7 +170,7 @@ impl Accepting {
             shutdown: self.shutdown.clone(),
         };
         let stream = Stream::Clear(socket);
-        let connection = Connection::new(stream, session, patience, surroundings);
+        let connection = Connection::new(stream, session, surroundings);
         let protocol = self.role.protocol.as_str();
         self.shutdown
             .sessions

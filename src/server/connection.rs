@@ -12,6 +12,7 @@ use super::stream::Stream;
 use super::{ServerContext, Shutdown};
 use crate::delivery::outcome::Outcome;
 use crate::ledger::{Ledger, Refusal};
+use crate::message::MessageId;
 use crate::relay::InFlight;
 use crate::smtp::command::{Chunk, Last};
 use crate::smtp::dot::{DotDecoder, LineEnds, Progress};
@@ -40,7 +41,6 @@ pub(super) struct Connection {
     /// The message of which chunks have come.
     receiving: Option<Receiving>,
     complete: Option<Complete>,
-    patience: Duration,
     messages: u64,
     surroundings: Surroundings,
 }
@@ -54,14 +54,7 @@ pub(super) struct Surroundings {
 }
 
 impl Connection {
-    /// `patience` is how long the client may take for a command, and how long it may be silent in
-    /// content.
-    pub(super) fn new(
-        stream: Stream,
-        session: Session,
-        patience: Duration,
-        surroundings: Surroundings,
-    ) -> Self {
+    pub(super) fn new(stream: Stream, session: Session, surroundings: Surroundings) -> Self {
         Self {
             stream,
             input: Input::new(),
@@ -69,7 +62,6 @@ impl Connection {
             session,
             receiving: None,
             complete: None,
-            patience,
             messages: 0,
             surroundings,
         }
@@ -105,6 +97,10 @@ impl Connection {
                 }
                 Ok(Next::ReadLine)
             }
+            Next::SecondRecipient => {
+                self.ledger().second_recipient(&self.session.client_name());
+                Ok(Next::ReadLine)
+            }
             Next::ReceiveContent => self.receive_content().await,
             Next::ReceiveChunk(chunk) => self.receive_chunk(chunk).await,
             Next::SkipChunk(chunk, say) => {
@@ -133,7 +129,7 @@ impl Connection {
         }
         let deadline = match &self.receiving {
             Some(receiving) => receiving.pace.deadline(),
-            None => Instant::now() + self.patience,
+            None => Instant::now() + self.session.patience(),
         };
         loop {
             // Also one who always has more to say: in the end no transaction begins.
@@ -219,7 +215,9 @@ impl Connection {
             return Ok(self.content_read(receiving, line_ends).await);
         }
         if let Some(fault) = receiving.fault() {
-            return Ok(self.tell(Event::ChunkRefused(fault.say())));
+            let next = self.tell(Event::ChunkFaulty(fault));
+            self.record_refused(receiving.id(), "", receiving.size());
+            return Ok(next);
         }
         self.receiving = Some(receiving);
         Ok(self.tell(Event::ChunkStored))
@@ -227,7 +225,7 @@ impl Connection {
 
     fn new_message(&self) -> Receiving {
         let spool = &self.surroundings.context.spool;
-        Receiving::new(&self.session, spool, Pace::new(self.patience))
+        Receiving::new(&self.session, spool, Pace::new(self.session.patience()))
     }
 
     /// Reads a chunk to its end; without a receiver it is dropped.
@@ -236,7 +234,7 @@ impl Connection {
         chunk: Chunk,
         mut receiving: Option<&mut Receiving>,
     ) -> Result<(), Ended> {
-        let mut dropped = Pace::new(self.patience);
+        let mut dropped = Pace::new(self.session.patience());
         let mut left = chunk.size;
         while left > 0 {
             if self.input.unread().is_empty() {
@@ -286,10 +284,17 @@ impl Connection {
         let facts = complete.as_ref().map(|complete| &complete.facts);
         let event = Event::Content(facts.map_err(|fault| *fault));
         let next = self.session.input(event, &mut self.out);
+        let message_id = facts.map_or("", |facts| &facts.message_id);
+        self.record_refused(&id, message_id, size);
+        self.complete = complete.ok().filter(|_| next == Next::Deliver);
+        next
+    }
+
+    fn record_refused(&mut self, id: &MessageId, message_id: &str, size: u64) {
         if let Some(refused) = self.session.take_refused() {
             self.ledger().refused(&Refusal {
-                id: &id,
-                message_id: facts.map_or("", |facts| &facts.message_id),
+                id,
+                message_id,
                 client_id: refused.client_id.as_deref(),
                 client: &self.session.client_name(),
                 envelope: &refused.envelope,
@@ -297,8 +302,6 @@ impl Connection {
                 reply: &refused.reply,
             });
         }
-        self.complete = complete.ok().filter(|_| next == Next::Deliver);
-        next
     }
 
     /// Hands the message over and passes its outcomes on, each as soon as it and all before it are
@@ -375,7 +378,7 @@ impl Connection {
             self.stream.write_all(&self.out).await?;
             self.stream.flush().await
         };
-        match timeout(self.patience, write).await {
+        match timeout(self.session.patience(), write).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return Err(Ended::ClientGone),
             Err(_) => return Err(Ended::TimedOut),

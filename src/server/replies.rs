@@ -18,6 +18,7 @@ pub(super) enum Say {
     StartContent,
     ReadyForTls,
     NotAllowed,
+    NoLongerAllowed,
     TooManySessions,
     ShuttingDown,
     TimedOut,
@@ -67,6 +68,8 @@ impl Say {
             Self::StartContent => (354, 0, 0, "end with CRLF.CRLF"),
             Self::ReadyForTls => (220, 0, 0, "ready to start TLS"),
             Self::NotAllowed => (554, 7, 1, "relay access denied: not in client.networks"),
+            // The next connection hears the reason.
+            Self::NoLongerAllowed => (421, 7, 0, "client.networks has changed"),
             Self::TooManySessions => (421, 3, 2, "too many sessions"),
             Self::ShuttingDown => (421, 3, 2, "shutting down"),
             Self::TimedOut => (421, 4, 2, "timed out waiting for the client"),

@@ -6,6 +6,7 @@ mod transaction;
 
 pub(super) use event::{ContentFault, Ended, Event, Next};
 
+use super::admission;
 use super::header::HeaderFacts;
 use super::received::Trace;
 use super::replies::{self, Say};
@@ -17,7 +18,7 @@ use crate::smtp::envelope::{MailFrom, Recipient, Utf8};
 use crate::smtp::reply::Reply;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 pub(super) use transaction::Refused;
 use transaction::{ContentState, Transaction};
 
@@ -28,6 +29,9 @@ const MAX_STRANGER: u32 = 5;
 /// Commands without mail, beside a whole transaction's worth of refused RCPTs. A client that keeps
 /// its session open and probes it now and then does not come near.
 const MAX_IDLE: usize = 1000;
+
+/// How long a stranger may take for a command.
+const STRANGER_PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a listener is to its sessions.
 #[derive(Debug, Clone)]
@@ -77,6 +81,8 @@ pub(super) struct Session {
     refused: Option<Refused>,
     /// Replies owed for a message that is being delivered.
     owed: usize,
+    /// What `client.networks` has come to say since the session began.
+    standing_now: Standing,
     junk: u32,
     idle: usize,
 }
@@ -93,6 +99,7 @@ impl Session {
             transaction: None,
             refused: None,
             owed: 0,
+            standing_now: client.standing,
             junk: 0,
             idle: 0,
         }
@@ -121,6 +128,7 @@ impl Session {
                 }
                 say(why, out)
             }
+            Event::ChunkFaulty(fault) => self.chunk_faulty(fault, out),
             Event::Content(result) => self.content(result, out),
             Event::Outcome(reply) => self.outcome(reply, out),
             Event::Idle => close(Say::TimedOut, Ended::TimedOut, out),
@@ -143,7 +151,17 @@ impl Session {
     /// Settings for the transactions to come; one that has begun keeps its own.
     pub(super) fn reconfigure(&mut self, settings: Arc<ServerSettings>) {
         if self.transaction.is_none() {
+            self.standing_now = admission::client(self.client.address, &settings).standing;
             self.settings = settings;
+        }
+    }
+
+    /// How long the client may take for a command, and be silent in content.
+    pub(super) fn patience(&self) -> Duration {
+        let idle = self.settings.idle_timeout;
+        match self.client.standing {
+            Standing::Allowed => idle,
+            Standing::Stranger => idle.min(STRANGER_PATIENCE),
         }
     }
 
@@ -265,9 +283,13 @@ impl Session {
     }
 
     fn line(&mut self, line: Result<&[u8], CommandError>, out: &mut Vec<u8>) -> Next {
+        let is_rcpt = line.as_ref().is_ok_and(|line| is_rcpt(line));
         let command = line.and_then(Command::parse);
         if self.client.standing == Standing::Stranger {
             return self.stranger(command, out);
+        }
+        if self.standing_now == Standing::Stranger {
+            return close(Say::NoLongerAllowed, Ended::Reconfigured, out);
         }
         self.idle += usize::from(!self.is_mail(&command));
         if self.idle > MAX_IDLE + self.settings.max_recipients {
@@ -277,7 +299,9 @@ impl Session {
             Ok(command) => return self.command(command, out),
             Err(error) => error,
         };
-        self.junk += u32::from(error.is_junk());
+        // A recipient that somebody gave the client must not cost the others their session.
+        let in_envelope = is_rcpt && self.transaction.is_some();
+        self.junk += u32::from(error.is_junk() && !in_envelope);
         if self.junk > MAX_JUNK {
             return close(Say::TooManyErrors, Ended::Abuse, out);
         }
@@ -288,18 +312,15 @@ impl Session {
         }
     }
 
-    /// Whether a command brings a transaction forward. RCPT does, also if it is refused; a chunk does
-    /// unless it is empty or comes after one that was refused.
+    /// Whether a command brings a transaction forward. RCPT does, also if it is refused for other
+    /// reasons than its form; a chunk does unless it is empty or comes after one that was refused.
     fn is_mail(&self, command: &Result<Command, CommandError>) -> bool {
         let Some(transaction) = &self.transaction else {
             return false;
         };
         match command {
             Ok(Command::Bdat(chunk)) => chunk.size > 0 && transaction.content != ContentState::Void,
-            other => matches!(
-                other,
-                Ok(Command::Rcpt(_)) | Err(CommandError::Recipient(_))
-            ),
+            other => matches!(other, Ok(Command::Rcpt(_))),
         }
     }
 
@@ -395,6 +416,12 @@ impl Session {
         }
         say(Say::Ok, out)
     }
+}
+
+/// However malformed the rest may be.
+fn is_rcpt(line: &[u8]) -> bool {
+    let verb = line.split(|&octet| octet == b' ').next();
+    verb.is_some_and(|verb| verb.eq_ignore_ascii_case(b"RCPT"))
 }
 
 fn send(reply: &Reply, out: &mut Vec<u8>) -> Next {

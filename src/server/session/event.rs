@@ -15,8 +15,10 @@ pub(in crate::server) enum Event<'a> {
     Secured,
     /// A chunk that does not end the message was taken in.
     ChunkStored,
-    /// A chunk was read and dropped.
+    /// A chunk that did not belong there was read and dropped.
     ChunkRefused(Say),
+    /// A chunk was read, and something is wrong with the message.
+    ChunkFaulty(ContentFault),
     /// The whole content was read: the facts of its header, or why it is not kept.
     Content(Result<&'a HeaderFacts, ContentFault>),
     /// What became of the next recipient whose reply is owed.
@@ -33,6 +35,9 @@ pub(in crate::server) enum Next {
     ReadLine,
     /// As `ReadLine`; and mail for the newest recipient is to be expected.
     NewRecipient,
+    /// As `ReadLine`; and the administrator should know of a client that sends to several recipients
+    /// where one is all that can be taken.
+    SecondRecipient,
     /// Read content up to its final dot.
     ReceiveContent,
     ReceiveChunk(Chunk),
@@ -71,6 +76,8 @@ pub(in crate::server) enum Ended {
     ClientGone,
     TimedOut,
     Shutdown,
+    /// The client is not allowed any more.
+    Reconfigured,
     Abuse,
     TlsFailed,
 }
@@ -82,6 +89,7 @@ impl Ended {
             Self::ClientGone => "client-gone",
             Self::TimedOut => "timed-out",
             Self::Shutdown => "shutdown",
+            Self::Reconfigured => "reconfigured",
             Self::Abuse => "abuse",
             Self::TlsFailed => "tls-failed",
         }

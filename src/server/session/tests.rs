@@ -30,7 +30,7 @@ fn say_line(session: &mut Session, line: &str) -> String {
     let mut next = session.input(Event::Line(Ok(line.as_bytes())), &mut out);
     loop {
         next = match next {
-            Next::ReadLine | Next::NewRecipient | Next::StartTls => break,
+            Next::ReadLine | Next::NewRecipient | Next::SecondRecipient | Next::StartTls => break,
             Next::Close(_) => {
                 out.extend_from_slice(b"[closed]");
                 break;
@@ -389,6 +389,12 @@ fn abuse_ends_but_bad_addresses_do_not() {
             codes(&say_line(&mut session, "RCPT TO:<x@c.example>")),
             "452 4.5.3"
         );
+    }
+    for line in ["RCPT TO:<x@c.example> A=b", "rcpt TO c@d"] {
+        for _ in 0..=MAX_JUNK {
+            let reply = say_line(&mut session, line);
+            assert!(reply.starts_with("5"), "{line}: {reply}");
+        }
     }
     for _ in 0..MAX_JUNK {
         assert_eq!(codes(&say_line(&mut session, "FOO")), "500 5.5.1");

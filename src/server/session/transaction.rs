@@ -93,7 +93,11 @@ impl Session {
             return say(Say::NeedsUtf8, out);
         }
         if transaction.recipients.len() >= most.count {
-            return say(most.refusal, out);
+            say(most.refusal, out);
+            return match most.refusal == Say::OneRecipient {
+                true => Next::SecondRecipient,
+                false => Next::ReadLine,
+            };
         }
         transaction.recipients.push(Recipient {
             mailbox,
@@ -206,6 +210,22 @@ impl Session {
         });
         self.reset();
         Next::ReadLine
+    }
+
+    /// The message can only be taken back (RFC 3030 §2), but its fate is known.
+    pub(super) fn chunk_faulty(&mut self, fault: ContentFault, out: &mut Vec<u8>) -> Next {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.content = ContentState::Void;
+            self.refused = Some(Refused {
+                client_id: self.ident.clone().or(transaction.from.envid.clone()),
+                envelope: Envelope {
+                    from: transaction.from.clone(),
+                    recipients: transaction.recipients.clone(),
+                },
+                reply: fault.say().reply(),
+            });
+        }
+        say(fault.say(), out)
     }
 
     pub(super) fn outcome(&mut self, reply: Option<Reply>, out: &mut Vec<u8>) -> Next {

@@ -217,6 +217,41 @@ async fn new_settings_hold_for_the_next_transaction() {
 }
 
 #[tokio::test]
+async fn who_is_no_longer_allowed_ends_with_the_transaction() {
+    let server = start(Protocol::Smtp, settings());
+    let mut idle = server.client().await;
+    idle.greeted("EHLO mta.example").await;
+    let mut sending = server.client().await;
+    sending.greeted("EHLO mta.example").await;
+    sending.talk(SMTP).await;
+    let nobody = ServerSettings {
+        networks: Vec::new(),
+        idle_timeout: Duration::from_millis(100),
+        ..settings()
+    };
+    server.settings.send(Arc::new(nobody)).unwrap();
+    idle.talk(&[("NOOP", "421 4.7.0")]).await;
+    assert_eq!(idle.reply().await, "");
+    sending.send(b"\n\r\n.\r\n").await;
+    assert!(sending.reply().await.starts_with("550 5.6.11"));
+    sending.talk(&[("MAIL FROM:<>", "421 4.7.0")]).await;
+}
+
+#[tokio::test]
+async fn a_new_time_out_holds_for_open_sessions() {
+    let server = start(Protocol::Smtp, settings());
+    let mut client = server.client().await;
+    client.greeted("EHLO mta.example").await;
+    let hasty = ServerSettings {
+        idle_timeout: Duration::from_millis(100),
+        ..settings()
+    };
+    server.settings.send(Arc::new(hasty)).unwrap();
+    client.talk(&[("NOOP", "250")]).await;
+    assert!(client.reply().await.starts_with("421 4.4.2"));
+}
+
+#[tokio::test]
 async fn random_octets_do_no_harm() {
     let server = start(Protocol::Smtp, settings());
     for seed in 0..40 {
@@ -271,7 +306,7 @@ async fn an_idle_session_is_small() {
         tls: None,
         shutdown: Shutdown::default(),
     };
-    let mut connection = Connection::new(Stream::Gone, session, SOON, surroundings);
+    let mut connection = Connection::new(Stream::Gone, session, surroundings);
     let state = size_of::<Connection>();
     let task = size_of_val(&connection.run());
     assert!(state + task < 8 * 1024, "{state} + {task}");
