@@ -1,19 +1,19 @@
 //! From a host's addresses to a connection that is clear to send: a kept one, else a new one by
 //! staggered attempts over the addresses that are not known to be down.
 
-use super::connection::{LoopCheck, Mode, Plan, establish};
+mod target;
+mod trail;
+
+pub(super) use target::{Reuse, Target};
+pub(super) use trail::{Freshness, Unreached};
+
+use super::connection::{Plan, establish};
 use super::failure::{Blame, Failure};
-use super::health::{Health, Probe, Standing, Subject, TlsSubject};
+use super::health::{Health, Probe, Standing};
 use super::observer::Observer;
 use super::outcome::Channel;
-use super::pool::{Grant, Limits, Pool, PoolKey, Ready, Slot};
-use super::settings::DeliverySettings;
+use super::pool::{Grant, Pool, PoolKey, Ready, Slot};
 use super::tls_memory::TlsMemory;
-use crate::discovery::ImplicitTls;
-use crate::message::Message;
-use crate::names::MxHost;
-use crate::policy::{Encryption, HostPolicy};
-use crate::tls::TlsClient;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use std::net::{IpAddr, SocketAddr};
@@ -21,59 +21,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, sleep_until, timeout_at};
+use trail::Trail;
 
 /// After so long without an answer the next address is tried beside the first (RFC 8305 §8).
 const STAGGER: Duration = Duration::from_millis(300);
-/// See [`Target::fair_time`].
-const FAIR_TIME: Duration = Duration::from_secs(10);
 /// How long a delivery waits for a slot.
 const SLOT_WAIT: Duration = Duration::from_secs(30);
-
-/// One host, as far as reaching it goes.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Target<'a> {
-    pub host: Option<&'a MxHost>,
-    pub policy: &'a HostPolicy,
-    pub implicit_tls: ImplicitTls,
-    pub message: &'a Message,
-    pub settings: &'a DeliverySettings,
-    pub tls: &'a TlsClient,
-    /// Stands for the next hop where slots are shared and source addresses chosen.
-    pub next_hop: u64,
-    pub loops: LoopCheck,
-    pub mode: Mode,
-    pub reuse: Reuse,
-    pub until: Instant,
-}
-
-/// Whether a kept connection will do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reuse {
-    Allowed,
-    /// A kept one has just turned out to be dead.
-    No,
-}
-
-/// Why a host was not reached, and where.
-#[derive(Debug)]
-pub(super) struct Unreached {
-    pub failure: Failure,
-    pub address: SocketAddr,
-    /// Whether the failure is of this attempt.
-    pub freshness: Freshness,
-    /// Addresses whose TLS failed: now, or as remembered.
-    pub tls_failed: Vec<(SocketAddr, Freshness)>,
-    /// Addresses really tried.
-    pub tried: u32,
-}
-
-/// Whether a failure happened just now. One that only our own haste explains counts as remembered:
-/// nothing new is learned from it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Freshness {
-    Now,
-    Remembered,
-}
 
 /// What reaching hosts shares between deliveries.
 #[derive(Debug, Clone)]
@@ -92,95 +45,6 @@ struct Candidate {
 enum Won {
     Kept(Box<Ready>),
     Fresh(TcpStream, Slot),
-}
-
-impl Target<'_> {
-    fn requires_tls(&self) -> bool {
-        self.policy.enforce.encryption == Encryption::Mandatory
-    }
-
-    pub(super) fn limits(&self) -> Limits {
-        Limits {
-            total: self.settings.max_connections,
-            per_address: self.settings.max_connections_per_mx,
-            idle: self.settings.idle_connection_timeout,
-        }
-    }
-
-    fn hostname(&self) -> &crate::names::DomainName {
-        self.message
-            .origin
-            .hostname
-            .as_ref()
-            .unwrap_or(&self.settings.hostname)
-    }
-
-    /// The source address: of the right family, always the same one for a next hop.
-    fn source(&self, to: IpAddr) -> Option<IpAddr> {
-        let listener = &self.message.origin.bind;
-        let bind = if listener.is_empty() {
-            &self.settings.bind
-        } else {
-            listener
-        };
-        let family: Vec<IpAddr> = bind
-            .iter()
-            .copied()
-            .filter(|from| from.is_ipv4() == to.is_ipv4())
-            .collect();
-        let count = u64::try_from(family.len()).unwrap_or(1).max(1);
-        family
-            .get(usize::try_from(self.next_hop % count).unwrap_or(0))
-            .copied()
-    }
-
-    fn key(&self, address: SocketAddr) -> PoolKey {
-        PoolKey {
-            address,
-            host: self.host.cloned(),
-            implicit_tls: self.implicit_tls,
-            enforce: Arc::clone(&self.policy.enforce),
-            audit: self.policy.audit.clone(),
-            encryption: match self.mode {
-                Mode::Tls => self.policy.enforce.encryption,
-                Mode::PlaintextFallback => Encryption::Never,
-            },
-            tls_required: self.message.tls_required,
-            source: self.source(address.ip()),
-            hostname: self.hostname().clone(),
-            loops: self.loops,
-        }
-    }
-
-    /// What may be known to be down: the address, and its TLS if TLS is tried.
-    fn subjects(&self, key: &PoolKey) -> impl Iterator<Item = Subject> + use<> {
-        let tls = match self.mode {
-            Mode::Tls => Some(self.subject(key, Blame::Tls)),
-            Mode::PlaintextFallback => None,
-        };
-        std::iter::once(self.subject(key, Blame::Address)).chain(tls)
-    }
-
-    fn subject(&self, key: &PoolKey, blame: Blame) -> Subject {
-        let tls = (blame == Blame::Tls).then(|| TlsSubject {
-            host: self.host.cloned(),
-            requirement: Arc::clone(&self.policy.enforce),
-        });
-        Subject {
-            address: key.address,
-            source: key.source,
-            hostname: key.hostname.clone(),
-            tls,
-        }
-    }
-
-    /// How long an attempt must have been given before its time-out says something of the host.
-    fn fair_time(&self) -> Duration {
-        let settings = self.settings;
-        FAIR_TIME
-            .min(settings.connect_timeout)
-            .min(settings.reach_timeout / 2)
-    }
 }
 
 impl Reacher {
@@ -453,50 +317,5 @@ fn error_text(error: &std::io::Error) -> String {
     match text.split_once(" (os error") {
         Some((words, _)) => words.to_owned(),
         None => text,
-    }
-}
-
-/// What went wrong on the way.
-#[derive(Debug, Default)]
-struct Trail {
-    last: Option<(SocketAddr, Failure)>,
-    remembered: Option<(SocketAddr, Failure)>,
-    tls_failed: Vec<(SocketAddr, Freshness)>,
-    tried: u32,
-}
-
-impl Trail {
-    fn add(&mut self, address: SocketAddr, failure: Failure, freshness: Freshness) {
-        self.tried += 1;
-        self.note_tls(address, &failure, freshness);
-        self.last = Some((address, failure));
-    }
-
-    fn remember(&mut self, address: SocketAddr, failure: Failure) {
-        self.note_tls(address, &failure, Freshness::Remembered);
-        self.remembered.get_or_insert((address, failure));
-    }
-
-    fn note_tls(&mut self, address: SocketAddr, failure: &Failure, freshness: Freshness) {
-        if let Failure::Tls(_) = failure {
-            self.tls_failed.push((address, freshness));
-        }
-    }
-
-    fn end(self, first: Option<SocketAddr>) -> Unreached {
-        let unspecified = SocketAddr::from(([0, 0, 0, 0], 0));
-        let nothing = || (first.unwrap_or(unspecified), Failure::OutOfTime);
-        let freshness = match self.last {
-            Some(_) => Freshness::Now,
-            None => Freshness::Remembered,
-        };
-        let (address, failure) = self.last.or(self.remembered).unwrap_or_else(nothing);
-        Unreached {
-            failure,
-            address,
-            freshness,
-            tls_failed: self.tls_failed,
-            tried: self.tried,
-        }
     }
 }
