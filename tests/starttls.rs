@@ -680,6 +680,11 @@ async fn a_resumed_session_is_judged_like_a_full_one() {
     assert_eq!(said(&reply), (451, "4.7.5"), "{reply}");
     assert!(reply.contains("self-signed"), "{reply}");
     let mx = world.mx("a.test");
+    // We may have judged and left before the host has seen its handshake through.
+    let all_shaken = mx.wait_for(|record| {
+        record.connections.len() == 3 && record.connections.iter().all(|c| c.tls.is_some())
+    });
+    assert!(all_shaken.await, "{:?}", mx.connections());
     let resumed: Vec<_> = mx
         .connections()
         .iter()
