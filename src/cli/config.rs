@@ -29,7 +29,6 @@ pub(super) fn show(path: &Path) -> ExitCode {
 }
 
 // By value, since that is what `with_config` hands out.
-#[allow(clippy::needless_pass_by_value)]
 fn print(config: Config) -> ExitCode {
     match std::io::stdout().write_all(config.show().as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,

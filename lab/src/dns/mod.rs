@@ -68,7 +68,6 @@ pub struct Question {
 
 /// How a question came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
 pub enum Transport {
     Udp,
     Tcp,

@@ -61,7 +61,6 @@ pub struct TlsSeen {
 
 /// How something came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
 pub enum Channel {
     Clear,
     Tls,

@@ -85,7 +85,6 @@ pub enum Listening {
 
 /// Whether STARTTLS is offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
 pub enum Offer {
     StartTls,
     NoStartTls,
@@ -106,7 +105,6 @@ pub struct Tls {
 
 /// TLS versions spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
 pub enum Versions {
     Both,
     Only12,
@@ -193,7 +191,6 @@ pub enum Idle {
 
 /// A command, or another point at which the host acts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub enum Stage {
     Greeting,
     Ehlo,

@@ -47,7 +47,6 @@ pub(super) fn read_duration(text: &str) -> Read<Duration> {
     Ok(Duration::from_millis(total))
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref)] // the signature that `textual!` asks for
 pub(in crate::config) fn show_duration(duration: &Duration) -> String {
     let mut rest = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     if rest == 0 {
