@@ -10,13 +10,14 @@
 //! | run | `cli` `daemon` `admin` `config` `server` | what an operator types; owns tasks; HTTP; the file; SMTP in |
 //! | pipeline | `relay` `ledger` `delivery` `discovery` | the spine; what happened; one host; what is published |
 //! | outside | `message` `store` `tls` `dns` `clock` | content, SQL, rustls, hickory, time: one home each |
-//! | core | `policy` `smtp` `names` | pure: no await, no clock, no log |
+//! | core | `policy` `dane` `smtp` `names` | pure: no await, no clock, no log |
 
 pub mod admin;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod daemon;
+pub mod dane;
 pub mod delivery;
 pub mod discovery;
 pub mod dns;

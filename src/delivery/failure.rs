@@ -129,7 +129,8 @@ impl Failure {
                 TlsFailure::StarttlsNotOffered
                 | TlsFailure::StarttlsRefused(_)
                 | TlsFailure::VersionTooOld(_)
-                | TlsFailure::Certificate(_) => Blame::Nobody,
+                | TlsFailure::Certificate(_)
+                | TlsFailure::Dane(_) => Blame::Nobody,
             },
             Self::NoSlot
             | Self::ConnectHurried(_)

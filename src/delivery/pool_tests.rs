@@ -36,6 +36,7 @@ fn key(last_octet: u8, host: &str) -> Arc<PoolKey> {
         enforce: Arc::new(TlsRequirement {
             encryption: Encryption::Opportunistic,
             authentication: Authentication::None,
+            dane: None,
             min_version: TlsVersion::V1_2,
             client_certificate: ClientCertificate::Withhold,
         }),

@@ -141,7 +141,8 @@ fn tls_failed(
         | TlsFailure::HandshakeTimeout
         | TlsFailure::ConnectionLost
         | TlsFailure::VersionTooOld(_)
-        | TlsFailure::Certificate(_) => 5,
+        | TlsFailure::Certificate(_)
+        | TlsFailure::Dane(_) => 5,
     };
     // That a connection broke or was slow says nothing of what the host can do.
     let passing = matches!(

@@ -19,6 +19,8 @@ pub enum CertificateProblem {
     Unacceptable(String),
     #[error("certificate matches none of the fingerprints")]
     FingerprintMismatch,
+    #[error("certificate matches none of the TLSA records")]
+    TlsaMismatch,
     #[error("no certificate was presented")]
     Missing,
 }
@@ -35,6 +37,7 @@ impl CertificateProblem {
             Self::WrongUsage => "wrong_usage",
             Self::Unacceptable(_) => "unacceptable",
             Self::FingerprintMismatch => "fingerprint_mismatch",
+            Self::TlsaMismatch => "tlsa_mismatch",
             Self::Missing => "missing",
         }
     }
@@ -47,6 +50,7 @@ impl CertificateProblem {
             Self::NotYetValid | Self::SelfSigned | Self::Untrusted | Self::WrongUsage => {
                 "certificate-not-trusted"
             }
+            Self::TlsaMismatch => "tlsa-invalid",
             Self::Unacceptable(_) | Self::FingerprintMismatch | Self::Missing => {
                 "validation-failure"
             }
@@ -86,6 +90,9 @@ pub enum TlsFailure {
     VersionTooOld(super::TlsVersion),
     #[error("{0}")]
     Certificate(#[from] CertificateProblem),
+    /// What DANE demands is not met.
+    #[error("DANE: {0}")]
+    Dane(CertificateProblem),
 }
 
 impl TlsFailure {
@@ -98,7 +105,7 @@ impl TlsFailure {
             | Self::HandshakeTimeout
             | Self::ConnectionLost => "validation-failure",
             Self::NoCommonParameters | Self::VersionTooOld(_) => "no_common_parameters",
-            Self::Certificate(problem) => problem.result_type(),
+            Self::Certificate(problem) | Self::Dane(problem) => problem.result_type(),
         }
     }
 }

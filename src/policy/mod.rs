@@ -15,8 +15,8 @@ pub use facts::{Demand, HostFacts, TlsaFinding};
 pub use failure::{CertificateProblem, TlsFailure};
 pub use level::{Level, PolicySource};
 pub use requirement::{
-    AuditPurpose, Authentication, ClientCertificate, Encryption, Fingerprint, HostPolicy,
-    OnFailure, PlaintextPermit, ReferenceName, TlsRequirement, TlsVersion,
+    AuditPurpose, Authentication, ClientCertificate, DaneRequirement, DaneTrust, Encryption,
+    Fingerprint, HostPolicy, OnFailure, PlaintextPermit, ReferenceName, TlsRequirement, TlsVersion,
 };
 pub use rules::{Enforce, MatchName, Published, Rule, RuleConflict, Rules};
 pub use verdict::{DeferReason, Deferral, HostVerdict, for_host};

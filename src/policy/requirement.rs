@@ -1,7 +1,8 @@
 //! What must be proven before mail may flow: the verdict's payload, and half of the pool's key.
 
 use super::level::{Level, PolicySource};
-use crate::names::DomainName;
+use crate::dane::TlsaSet;
+use crate::names::{DomainName, TlsaBaseDomain};
 use std::fmt;
 use std::sync::Arc;
 
@@ -71,6 +72,28 @@ pub enum Authentication {
     WebPki(Arc<[ReferenceName]>),
 }
 
+/// What TLSA records demand of a host (RFC 7672).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct DaneRequirement {
+    /// Where the records were found; sent as SNI (RFC 7672 §8.1).
+    pub base: TlsaBaseDomain,
+    pub records: TlsaSet,
+    /// Names of which a certificate under DANE-TA must carry one (RFC 7672 §3.2.2); the base domain is
+    /// the first.
+    pub names: Arc<[DomainName]>,
+    pub trust: DaneTrust,
+}
+
+/// Whether the host itself is proven to serve the domain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DaneTrust {
+    /// The MX RRset is secure, or the administrator named the host.
+    Full,
+    /// The MX RRset is not: the host is who it says it is, but whether it is the domain's is unproven
+    /// (RFC 7672 §2.2.1).
+    Half,
+}
+
 /// Whether our client certificate is presented.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum ClientCertificate {
@@ -84,6 +107,8 @@ pub enum ClientCertificate {
 pub struct TlsRequirement {
     pub encryption: Encryption,
     pub authentication: Authentication,
+    /// Must hold as well as `authentication`.
+    pub dane: Option<Arc<DaneRequirement>>,
     /// Binds wherever TLS is mandatory; opportunistic delivery takes what it gets.
     pub min_version: TlsVersion,
     pub client_certificate: ClientCertificate,

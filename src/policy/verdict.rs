@@ -261,6 +261,7 @@ fn requirement(level: Level, floor: &Floor<'_>, names: &Names) -> TlsRequirement
     TlsRequirement {
         encryption,
         authentication,
+        dane: None,
         min_version: floor.min_version,
         client_certificate: floor.client_certificate,
     }
@@ -274,6 +275,7 @@ fn usual_audit(level: Level, floor: &Floor<'_>, names: &Names) -> Option<TlsRequ
             Some(TlsRequirement {
                 encryption: Encryption::Mandatory,
                 authentication: Authentication::WebPki([name].into()),
+                dane: None,
                 min_version: floor.min_version,
                 client_certificate: floor.client_certificate,
             })

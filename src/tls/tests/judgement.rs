@@ -31,6 +31,7 @@ fn require(authentication: Authentication) -> TlsRequirement {
     TlsRequirement {
         encryption: Encryption::Mandatory,
         authentication,
+        dane: None,
         min_version: TlsVersion::V1_2,
         client_certificate: ClientCertificate::Withhold,
     }

@@ -37,6 +37,7 @@ async fn a_resumed_session_has_its_chain_and_is_judged_anew() {
             let requirement = TlsRequirement {
                 encryption: Encryption::Mandatory,
                 authentication: Authentication::WebPki([ReferenceName::Exact(name(text))].into()),
+                dane: None,
                 min_version: TlsVersion::V1_2,
                 client_certificate: ClientCertificate::Withhold,
             };
