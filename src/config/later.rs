@@ -9,54 +9,8 @@ use std::time::Duration;
 
 const NOT_YET: &str = "is not in this version";
 
-/// `dns.dnssec`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Dnssec {
-    Auto,
-    Validate,
-    TrustAd,
-    Off,
-}
-
-/// `dns.dnssec_unavailable`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum DnssecUnavailable {
-    Defer,
-    WithoutDane,
-}
-
-/// The part of `[dns]` that concerns DNSSEC.
-pub(super) fn dnssec(dns: &mut Section<'_>) {
-    match dns.take("dnssec", Dnssec::Auto) {
-        Dnssec::Auto | Dnssec::Off => {}
-        Dnssec::Validate | Dnssec::TrustAd => dns.source.notice(format!(
-            "{}: dns.dnssec takes effect in a later version; this one has no DNSSEC",
-            dns.source.name_place(dns.span_of("dnssec").start)
-        )),
-    }
-    let remote = dns.take("trust_remote_ad", false);
-    let unavailable = dns.take("dnssec_unavailable", DnssecUnavailable::Defer);
-    let anchor = dns.optional::<PathBuf>("trust_anchor");
-    for (key, is_set) in [
-        ("trust_remote_ad", remote),
-        (
-            "dnssec_unavailable",
-            unavailable != DnssecUnavailable::Defer,
-        ),
-        ("trust_anchor", anchor.is_some()),
-    ] {
-        if is_set {
-            dns.source.notice(format!(
-                "{}: dns.{key} takes effect in a later version; this one has no DNSSEC",
-                dns.source.name_place(dns.span_of(key).start)
-            ));
-        }
-    }
-}
-
 /// The part of `[policy]` that concerns what domains publish.
 pub(super) fn published(policy: &mut Section<'_>) {
-    policy.take("dane", true);
     policy.take("mta_sts", true);
     if !policy
         .take::<Vec<PathBuf>>("preload", Vec::new())

@@ -9,7 +9,7 @@ use super::setting::{AddressOrOff, DnsServer, show_duration};
 use super::{AdminSettings, Config, LogFormat, LogLevel, LogSettings};
 use crate::delivery::{DeliverySettings, EightBit, PlaintextFallback};
 use crate::discovery::{AddressPreference, DiscoverySettings};
-use crate::dns::DnsSettings;
+use crate::dns::{DnsSettings, Dnssec, DnssecUnavailable, RemoteAd};
 use crate::ledger::LogAddresses;
 use crate::names::DomainName;
 use crate::policy::{Level, TlsVersion};
@@ -181,12 +181,36 @@ fn dns(root: &mut Section<'_>) -> DnsSettings {
             "leave it out to use those of /etc/resolv.conf",
         );
     }
-    later::dnssec(&mut dns);
-    let timeout = some_time(&mut dns, "timeout", Duration::from_secs(5));
-    dns.finish();
-    DnsSettings {
+    let settings = DnsSettings {
         servers: servers.unwrap_or_default().iter().map(|s| s.0).collect(),
-        timeout,
+        dnssec: dns.take("dnssec", Dnssec::Auto),
+        remote_ad: if dns.take("trust_remote_ad", false) {
+            RemoteAd::Believe
+        } else {
+            RemoteAd::Distrust
+        },
+        unavailable: dns.take("dnssec_unavailable", DnssecUnavailable::Defer),
+        trust_anchor: dns.optional("trust_anchor"),
+        timeout: some_time(&mut dns, "timeout", Duration::from_secs(5)),
+    };
+    check_dnssec(&dns, &settings);
+    dns.finish();
+    settings
+}
+
+/// Servers whose AD bit could be forged on the way (RFC 7672 §2.1.3) are not believed by accident.
+fn check_dnssec(dns: &Section<'_>, settings: &DnsSettings) {
+    let remote = settings.servers.iter().find(|s| !s.ip().is_loopback());
+    if let (Dnssec::TrustAd, RemoteAd::Distrust, Some(remote)) =
+        (settings.dnssec, settings.remote_ad, remote)
+    {
+        dns.object(
+            "dnssec",
+            format!(
+                "cannot be \"trust-ad\" while dns.servers has {remote}, which is not on loopback"
+            ),
+            "write \"validate\", or trust_remote_ad = true if nobody can sit on the way to it",
+        );
     }
 }
 

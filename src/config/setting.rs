@@ -8,6 +8,7 @@ pub(super) use duration::show_duration;
 use super::problems::Fault;
 use crate::delivery::{EightBit, PlaintextFallback};
 use crate::discovery::AddressPreference;
+use crate::dns::{Dnssec, DnssecUnavailable};
 use crate::ledger::LogAddresses;
 use crate::names::DomainName;
 use crate::policy::{ClientCertificate, Enforce, Level, OnFailure, Published, TlsVersion};
@@ -145,11 +146,10 @@ words!(super::LogLevel: super::LogLevel::Error = "error", super::LogLevel::Warn 
     super::LogLevel::Trace = "trace");
 words!(super::LogFormat: super::LogFormat::Auto = "auto", super::LogFormat::Text = "text",
     super::LogFormat::Json = "json");
-words!(super::later::Dnssec: super::later::Dnssec::Auto = "auto",
-    super::later::Dnssec::Validate = "validate", super::later::Dnssec::TrustAd = "trust-ad",
-    super::later::Dnssec::Off = "off");
-words!(super::later::DnssecUnavailable: super::later::DnssecUnavailable::Defer = "defer",
-    super::later::DnssecUnavailable::WithoutDane = "without-dane");
+words!(Dnssec: Dnssec::Auto = "auto", Dnssec::Validate = "validate", Dnssec::TrustAd = "trust-ad",
+    Dnssec::Off = "off");
+words!(DnssecUnavailable: DnssecUnavailable::Defer = "defer",
+    DnssecUnavailable::WithoutDane = "without-dane");
 words!(Level: Level::None = "none", Level::May = "may", Level::Dane = "dane",
     Level::Encrypt = "encrypt", Level::Fingerprint = "fingerprint", Level::Verify = "verify",
     Level::Secure = "secure", Level::DaneOnly = "dane-only");

@@ -241,7 +241,8 @@ fn route_verdict(failure: &RouteFailure) -> Reply {
             | LookupFailure::TimedOut
             | LookupFailure::Unreachable(_)
             | LookupFailure::TooManyAliases
-            | LookupFailure::Malformed(_) => reply(451, 4, 3, text),
+            | LookupFailure::Malformed(_)
+            | LookupFailure::DnssecBroken => reply(451, 4, 3, text),
         },
     }
 }

@@ -65,6 +65,9 @@ pub enum LookupFailure {
     TooManyAliases,
     #[error("malformed answer: {0}")]
     Malformed(String),
+    /// The probe of the root fails: no answer can be told from a forged one.
+    #[error("DNSSEC does not work with these resolvers; see dns.dnssec")]
+    DnssecBroken,
 }
 
 /// Longest CNAME chain that is followed.
@@ -97,6 +100,78 @@ pub struct DnsSettings {
     pub servers: Vec<std::net::SocketAddr>,
     /// For one question in all, retries included.
     pub timeout: std::time::Duration,
+    pub dnssec: Dnssec,
+    pub remote_ad: RemoteAd,
+    pub unavailable: DnssecUnavailable,
+    /// DS or DNSKEY records in zone-file format; `None`: IANA's root.
+    pub trust_anchor: Option<std::path::PathBuf>,
+}
+
+/// `dns.dnssec`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Dnssec {
+    /// `TrustAd` where every server is on loopback and proves to validate, else `Validate`.
+    #[default]
+    Auto,
+    /// Signatures are checked here.
+    Validate,
+    /// The servers' AD bit is believed.
+    TrustAd,
+    /// Nothing is secure.
+    Off,
+}
+
+/// `dns.trust_remote_ad`: whether AD is believed over the network, where it can be forged on the way
+/// (RFC 7672 §2.1.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RemoteAd {
+    #[default]
+    Distrust,
+    Believe,
+}
+
+/// `dns.dnssec_unavailable`: what answers are worth while DNSSEC does not work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DnssecUnavailable {
+    /// Nothing: they are failures.
+    #[default]
+    Defer,
+    /// What plain DNS is worth: nothing is secure, and nothing fails for want of proof.
+    WithoutDane,
+}
+
+/// Whether DNSSEC works with the servers, as the last probe of the root found it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DnssecStatus {
+    /// `dnssec = "off"`.
+    Off,
+    Works(Validation),
+    /// The servers answer, but nothing that they say can be proven; why, for people.
+    Broken(String),
+    /// No server answers; why, for people.
+    NoAnswer(String),
+}
+
+/// Who checks the signatures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Validation {
+    InProcess,
+    /// The servers; their AD bit is believed.
+    Servers,
+}
+
+impl Default for DnsSettings {
+    /// Plain DNS with the machine's servers.
+    fn default() -> Self {
+        Self {
+            servers: Vec::new(),
+            timeout: std::time::Duration::from_secs(5),
+            dnssec: Dnssec::Off,
+            remote_ad: RemoteAd::Distrust,
+            unavailable: DnssecUnavailable::Defer,
+            trust_anchor: None,
+        }
+    }
 }
 
 /// Told of each question that went to a server: record type and result, both fit for labels.

