@@ -59,9 +59,7 @@ impl Plan {
 
     fn snapshot(&self) -> Snapshot {
         Snapshot {
-            rules: self.config.rules.clone(),
-            default_level: self.config.default_level,
-            min_version: self.config.min_version,
+            policy: self.config.policy.clone(),
             discovery: self.config.discovery.clone(),
             delivery: self.config.delivery.clone(),
             tls: self.tls.clone(),
@@ -78,6 +76,7 @@ impl Plan {
 fn common(config: &Config) -> Common<ListenSettings> {
     let key = |key, value: String| RestartKey { key, value };
     let names = config
+        .policy
         .rules
         .iter()
         .filter_map(|(_, rule)| rule.name.clone());

@@ -32,7 +32,7 @@ pub(super) fn judge(
     plan.observer.handshake(&seen, elapsed);
     if let Err(failure) = verdict {
         plan.observer
-            .tls_failure(&failure, plan.policy.source, Enforced::Yes);
+            .tls_failure(&failure, plan.policy.source_of(&failure), Enforced::Yes);
         return Err(Failure::Tls(failure));
     }
     if let Some(audit) = &plan.policy.audit
@@ -48,7 +48,7 @@ pub(super) fn observe_failure(failure: &TlsFailure, plan: &Plan<'_>) {
     match plan.policy.enforce.encryption {
         Encryption::Mandatory => {
             plan.observer
-                .tls_failure(failure, plan.policy.source, Enforced::Yes);
+                .tls_failure(failure, plan.policy.source_of(failure), Enforced::Yes);
         }
         Encryption::Opportunistic | Encryption::Never => observe_audit(failure, plan),
     }
@@ -64,7 +64,7 @@ pub(super) fn observe_no_offer(plan: &Plan<'_>) {
 
 fn observe_audit(failure: &TlsFailure, plan: &Plan<'_>) {
     let source = match plan.policy.purpose {
-        AuditPurpose::Record => plan.policy.source,
+        AuditPurpose::Record => plan.policy.source_of(failure),
         AuditPurpose::DryRun => {
             plan.observer.would_block(&WouldBlock {
                 domain: &plan.policy.subject,

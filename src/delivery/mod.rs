@@ -26,7 +26,7 @@ pub use settings::{DeliverySettings, EightBit, PlaintextFallback};
 
 pub use probe::{Call, Found, probe};
 pub use reach::share;
-pub use replies::after_several as several;
+pub use replies::{after_several as several, deferred};
 
 /// Replies that no attempt stands behind.
 pub mod say {

@@ -138,9 +138,11 @@ fn tlsa_records(records: Vec<RData>) -> Vec<TlsaRdata> {
 }
 
 fn targets(records: Vec<RData>) -> Vec<DomainName> {
-    let target = |record| match record {
-        RData::CNAME(target) => name_of(&target.0),
-        _ => None,
+    let target = |record| {
+        let RData::CNAME(target) = record else {
+            return None;
+        };
+        name_of(&target.0)
     };
     records.into_iter().filter_map(target).take(1).collect()
 }

@@ -12,7 +12,8 @@ use crate::discovery::{Discovery, Route, RouteHost};
 use crate::dns::{Dns, Family};
 use crate::names::{DomainName, NextHop, RuleTarget};
 use crate::policy::{
-    Authentication, Demand, Encryption, HostFacts, HostPolicy, HostVerdict, TlsaFinding, for_host,
+    Authentication, Demand, Encryption, HostFacts, HostPolicy, HostVerdict, Published, TlsaFinding,
+    for_host,
 };
 use crate::smtp::address::MailDomain;
 use crate::smtp::reply::{Reply, Severity};
@@ -128,7 +129,7 @@ struct Checker<'a> {
 
 impl Checker<'_> {
     async fn check(&self, domain: &MailDomain) -> Report {
-        let rules = &self.config.rules;
+        let rules = &self.config.policy.rules;
         let name = match domain {
             MailDomain::Name { ascii, .. } => Some(ascii.clone()),
             MailDomain::Literal(_) => None,
@@ -137,6 +138,7 @@ impl Checker<'_> {
         let demand = Demand {
             recipient_domain: name,
             next_hop,
+            published: Published::Honor,
         };
         let rule = rules.for_demand(&demand);
         let mut report = Report {
@@ -212,16 +214,11 @@ impl Checker<'_> {
         seen.addresses = addresses.iter().map(ToString::to_string).collect();
         let facts = HostFacts {
             host: host.host.clone(),
-            next_hop_domain: route.domain.clone(),
+            next_hop_expanded: route.expanded.clone(),
+            trust: route.trust(),
             tlsa: TlsaFinding::NotSought,
         };
-        let Config {
-            rules,
-            default_level,
-            min_version,
-            ..
-        } = self.config;
-        match for_host(demand, &facts, rules, *default_level, *min_version) {
+        match for_host(demand, &facts, &self.config.policy) {
             HostVerdict::Defer(deferral) => {
                 let name = seen.host.clone().unwrap_or_default();
                 let reply = say::policy_defers(&name, &deferral);
