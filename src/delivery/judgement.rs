@@ -15,6 +15,7 @@ pub(super) fn judge(
     plan: &Plan<'_>,
     elapsed: Duration,
 ) -> Result<TlsSeen, Failure> {
+    plan.observer.presented(session);
     let now = clock::now();
     let verdict = plan.tls.judge(&plan.policy.enforce, session, now);
     let problem = plan

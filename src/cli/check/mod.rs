@@ -302,7 +302,8 @@ impl Checker<'_> {
             Family::V4 => "ipv4",
             Family::V6 => "ipv6",
         };
-        Visit::new(ip, family, probe(&call).await)
+        let probed = probe(&call).await;
+        Visit::new(ip, family, probed.found)
     }
 }
 
