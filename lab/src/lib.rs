@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`Internet`] | one of each of the following, put together, and the configuration of a relay in it |
 //! | [`dns::DnsServer`] | answers as a recursive resolver, with faults per question; counts what was asked |
+//! | [`dnssec::Zone`] | what a zone of it is like: signed or not, and what is wrong with it |
 //! | [`mx::Mx`] | an MX host that follows a [`mx::Script`] and records every octet |
 //! | [`sink::Sink`] | a lean one for benchmarks, which only counts |
 //! | [`ca::Ca`] | certificates of every kind |
@@ -54,8 +55,11 @@
 pub mod ca;
 pub mod client;
 pub mod dns;
+pub mod dnssec;
+mod fault;
 mod internet;
 pub mod mx;
+mod name;
 mod net;
 pub mod postfix;
 pub mod sink;

@@ -1,4 +1,4 @@
-//! The little DER that the certificate makers at hand do not offer: version 1 certificates and the public key.
+//! The little DER that the libraries at hand do not offer: version 1 certificates, the public key, RSA numbers.
 
 use rcgen::{KeyPair, SigningKey};
 use rustls_pki_types::CertificateDer;
@@ -30,13 +30,23 @@ fn made_version_1(certificate: &[u8], key: &KeyPair) -> Option<CertificateDer<'s
 }
 
 /// The SubjectPublicKeyInfo of a certificate of any version.
-pub(super) fn spki(certificate: &[u8]) -> Option<&[u8]> {
+pub(crate) fn spki(certificate: &[u8]) -> Option<&[u8]> {
     let (outer, _) = element(certificate)?;
     let (tbs, _) = element(outer.content)?;
     let fields = fields(tbs.content)?;
     // serial, signature, issuer, validity, subject, key; a version may stand before them.
     let first = usize::from(fields.first()?.tag == VERSION);
     fields.get(first + 5).map(|field| field.whole)
+}
+
+/// Modulus, public and private exponent of an RSA key in PKCS #8 (RFC 5958 §2, RFC 8017 A.1.2).
+pub(crate) fn rsa_numbers(pkcs8: &[u8]) -> Option<[Vec<u8>; 3]> {
+    let (outer, _) = element(pkcs8)?;
+    let fields_outer = fields(outer.content)?;
+    let (inner, _) = element(fields_outer.get(2)?.content)?;
+    let numbers = fields(inner.content)?;
+    let number = |place: usize| numbers.get(place).map(|n| n.content.to_vec());
+    Some([number(1)?, number(2)?, number(3)?])
 }
 
 #[derive(Clone, Copy)]

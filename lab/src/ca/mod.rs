@@ -1,6 +1,6 @@
 //! A certification authority of its own, and certificates of every kind that MX hosts really have.
 
-mod der;
+pub(crate) mod der;
 mod kind;
 
 use std::io;
@@ -212,7 +212,7 @@ fn pem(label: &str, der: &[u8]) -> String {
     text
 }
 
-fn base64(data: &[u8]) -> String {
+pub(crate) fn base64(data: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(data.len().div_ceil(3) * 4);
     for chunk in data.chunks(3) {
