@@ -144,7 +144,10 @@ async fn main() -> ExitCode {
             added.as_secs_f64() * 1e6,
         );
     }
-    println!("  target: below +50 us: {}", if met { "met" } else { "NOT MET" });
+    println!(
+        "  target: below +50 us: {}",
+        if met { "met" } else { "NOT MET" }
+    );
     let asked = crowd(&net, &dns).await;
     println!("{CROWD} deliveries ask for one new name at once: {asked} TLSA question(s)");
     if met && asked == 1 {

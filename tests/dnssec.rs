@@ -53,7 +53,9 @@ async fn wait_readyz(daemon: &Daemon, status: u16, words: &str) {
 
 /// Waits until a log line has these words in its message.
 async fn wait_words(daemon: &Daemon, words: &str) {
-    daemon.wait_log(|line| line.to_string().contains(words)).await;
+    daemon
+        .wait_log(|line| line.to_string().contains(words))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -144,7 +146,10 @@ async fn what_breaks_later_defers_until_it_works_again() {
     wait_words(&world.daemon, "DNSSEC does not work").await;
     let reply = world.send("z@b.test").await;
     assert_eq!(said(&reply), (451, "4.4.3"), "{reply}");
-    assert!(reply.contains("DNSSEC does not work with these resolvers; see dns.dnssec"), "{reply}");
+    assert!(
+        reply.contains("DNSSEC does not work with these resolvers; see dns.dnssec"),
+        "{reply}"
+    );
     world.net.dns.forwards();
     wait_readyz(&world.daemon, 200, "ready").await;
     let until = Instant::now() + Duration::from_secs(30);
@@ -243,7 +248,9 @@ async fn a_bad_anchor_file_is_found_by_config_check() {
         (Some(". IN DS twenty 8 2 00\n"), Some(2)),
         (Some("\u{0}\u{1}"), Some(2)),
         (
-            Some(". 172800 IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D\n"),
+            Some(
+                ". 172800 IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D\n",
+            ),
             Some(0),
         ),
     ] {
