@@ -6,6 +6,7 @@
 //! | [`Internet`] | one of each of the following, put together, and the configuration of a relay in it |
 //! | [`dns::DnsServer`] | answers as a recursive resolver, with faults per question; counts what was asked |
 //! | [`dnssec::Zone`] | what a zone of it is like: signed or not, and what is wrong with it |
+//! | [`world`] | zones in every state, and what a validator has to say about them |
 //! | [`mx::Mx`] | an MX host that follows a [`mx::Script`] and records every octet |
 //! | [`sink::Sink`] | a lean one for benchmarks, which only counts |
 //! | [`ca::Ca`] | certificates of every kind |
@@ -66,6 +67,7 @@ pub mod sink;
 pub mod source;
 mod tasks;
 mod tls;
+pub mod world;
 
 pub use internet::Internet;
 pub use net::Ports;

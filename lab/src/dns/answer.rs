@@ -100,6 +100,19 @@ pub(super) fn honest(shared: &Shared, asked: &str, record_type: RecordType) -> M
     respond(&request, &query, resolution, Kind::Forwarder)
 }
 
+/// What a validator says to the truth, or to the fault of a zone on the way.
+pub(super) fn verdict(shared: &Shared, asked: &str, record_type: RecordType) -> Verdict {
+    let tree = lock(&shared.store).tree();
+    let found = resolve(&tree, &name(asked), record_type, Extent::Signed);
+    match found.fault {
+        None | Some(Fault::Delay(_) | Fault::Truncated) => found.verdict,
+        // Nothing is no proof.
+        Some(Fault::Lame) if found.verdict == Verdict::Secure => Verdict::Bogus,
+        Some(Fault::Lame) => found.verdict,
+        Some(_) => Verdict::ServFail,
+    }
+}
+
 fn dnssec_ok(request: &Message) -> bool {
     let edns = request.edns.as_ref();
     edns.is_some_and(|edns| edns.flags().dnssec_ok)

@@ -31,7 +31,7 @@ pub use hickory_proto::rr::RecordType;
 use tempfile::TempDir;
 use tokio::sync::watch;
 
-use crate::dnssec::Zone;
+use crate::dnssec::{Verdict, Zone};
 pub use crate::fault::Fault;
 pub use crate::name::normal;
 use crate::tasks::{Tasks, lock};
@@ -188,6 +188,11 @@ impl DnsServer {
     /// The right answer to a question with all signatures and proofs, whatever faults and lies there are.
     pub fn honest(&self, owner: &str, record_type: RecordType) -> Message {
         answer::honest(&self.shared, owner, record_type)
+    }
+
+    /// What a validator says to the right answer, by what was declared, the faults of zones included.
+    pub fn verdict(&self, owner: &str, record_type: RecordType) -> Verdict {
+        answer::verdict(&self.shared, owner, record_type)
     }
 
     /// The same for liars that ask as they go.
