@@ -10,6 +10,7 @@
 //! | [`mx::Mx`] | an MX host that follows a [`mx::Script`] and records every octet |
 //! | [`sink::Sink`] | a lean one for benchmarks, which only counts |
 //! | [`ca::Ca`] | certificates of every kind |
+//! | [`dane::cases`] | TLSA records and certificates, and what must become of mail |
 //! | [`client::SmtpClient`] | a raw SMTP and LMTP client that checks replies strictly |
 //! | [`postfix::Postfix`] | a private instance of the machine's Postfix |
 //! | [`Ports`] | addresses of 127.0.0.0/8 that share one free port |
@@ -55,6 +56,7 @@
 
 pub mod ca;
 pub mod client;
+pub mod dane;
 pub mod dns;
 pub mod dnssec;
 mod fault;

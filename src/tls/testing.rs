@@ -1,8 +1,11 @@
 //! Certificates and servers for the tests of this module.
 
-use super::{Handshake, Roots, TlsClient, TlsSession, TlsSettings, failure_from_io};
+use super::{Handshake, Resumed, Roots, TlsClient, TlsSession, TlsSettings, failure_from_io};
 use crate::names::DomainName;
-use crate::policy::{ClientCertificate, TlsFailure};
+use crate::policy::{
+    Authentication, ClientCertificate, DaneRequirement, Encryption, TlsFailure, TlsRequirement,
+    TlsVersion,
+};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
 };
@@ -29,6 +32,36 @@ pub(super) fn at_test() -> SystemTime {
 
 pub(super) fn name(text: &str) -> DomainName {
     DomainName::parse(text).unwrap()
+}
+
+/// What a handshake in which this chain was shown has brought.
+pub(super) fn session(chain: &[CertificateDer<'static>]) -> TlsSession {
+    TlsSession {
+        version: TlsVersion::V1_2,
+        cipher: "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+        group: None,
+        resumed: Resumed::No,
+        chain: chain.to_vec(),
+    }
+}
+
+/// TLS, authenticated in this way.
+pub(super) fn require(authentication: Authentication) -> TlsRequirement {
+    TlsRequirement {
+        encryption: Encryption::Mandatory,
+        authentication,
+        dane: None,
+        min_version: TlsVersion::V1_2,
+        client_certificate: ClientCertificate::Withhold,
+    }
+}
+
+/// TLS, authenticated by DANE alone.
+pub(super) fn demand(dane: DaneRequirement) -> TlsRequirement {
+    TlsRequirement {
+        dane: Some(Arc::new(dane)),
+        ..require(Authentication::None)
+    }
 }
 
 /// A chain and the key of its leaf.

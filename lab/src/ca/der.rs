@@ -7,12 +7,13 @@ const SEQUENCE: u8 = 0x30;
 const VERSION: u8 = 0xa0;
 const EXTENSIONS: u8 = 0xa3;
 
-/// The same self-signed certificate as version 1 (RFC 5280 §4.1.2.1): no version field, no extensions.
-pub(super) fn as_version_1(certificate: &[u8], key: &KeyPair) -> CertificateDer<'static> {
-    made_version_1(certificate, key).expect("a certificate just made is well-formed")
+/// The same certificate as version 1 (RFC 5280 §4.1.2.1): no version field, no extensions. `signer` is its issuer's
+/// key.
+pub(super) fn as_version_1(certificate: &[u8], signer: &KeyPair) -> CertificateDer<'static> {
+    made_version_1(certificate, signer).expect("a certificate just made is well-formed")
 }
 
-fn made_version_1(certificate: &[u8], key: &KeyPair) -> Option<CertificateDer<'static>> {
+fn made_version_1(certificate: &[u8], signer: &KeyPair) -> Option<CertificateDer<'static>> {
     let (outer, _) = element(certificate)?;
     let (tbs, after) = element(outer.content)?;
     let (algorithm, _) = element(after)?;
@@ -24,7 +25,7 @@ fn made_version_1(certificate: &[u8], key: &KeyPair) -> Option<CertificateDer<'s
         .collect::<Vec<_>>();
     let tbs = wrap(SEQUENCE, &kept);
     let mut signature = vec![0]; // no unused bits
-    signature.extend(key.sign(&tbs).ok()?);
+    signature.extend(signer.sign(&tbs).ok()?);
     let body = [tbs, algorithm.whole.to_vec(), wrap(0x03, &signature)].concat();
     Some(CertificateDer::from(wrap(SEQUENCE, &body)))
 }

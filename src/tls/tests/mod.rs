@@ -1,3 +1,4 @@
+mod dane_table;
 mod handshake;
 mod judgement;
 mod resumption;
