@@ -303,7 +303,12 @@ impl Checker<'_> {
             Family::V6 => "ipv6",
         };
         let probed = probe(&call).await;
-        Visit::new(ip, family, probed.found)
+        let mut visit = Visit::new(ip, family, probed.found);
+        if let (Some(dane), Some(session)) = (&policy.enforce.dane, &probed.session) {
+            let matches = self.tls.explain_dane(dane, session, crate::clock::now());
+            visit.tlsa_matches = matches.into_iter().map(tlsa::matched).collect();
+        }
+        visit
     }
 }
 

@@ -90,11 +90,13 @@ pub(super) struct TlsaRecord {
 #[derive(Debug, Serialize)]
 pub(super) struct TlsaMatch {
     pub record: String,
-    /// 0 is the server's own; `null`: none.
+    /// `presented`: a certificate of the chain; `published`: an anchor in the record itself; `nothing`.
+    pub stands_for: &'static str,
+    /// Of a presented certificate: 0 is the server's own.
     pub depth: Option<usize>,
     /// The subject of that certificate.
     pub subject: Option<String>,
-    /// What is wrong although it matches, or that it does not.
+    /// Why the record is not satisfied; `null`: it is.
     pub problem: Option<String>,
 }
 

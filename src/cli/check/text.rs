@@ -130,8 +130,8 @@ fn write_matches(out: &mut String, visit: &Visit) -> std::fmt::Result {
         write!(out, "      TLSA {}: ", found.record)?;
         match (found.depth, &found.subject) {
             (Some(depth), Some(subject)) => write!(out, "certificate {depth} ({subject})")?,
-            (Some(depth), None) => write!(out, "certificate {depth}")?,
-            (None, _) => write!(out, "no certificate of the chain")?,
+            (_, _) if found.stands_for == "published" => write!(out, "an anchor of its own")?,
+            (_, _) => write!(out, "no certificate of the chain")?,
         }
         match &found.problem {
             Some(problem) => writeln!(out, "; {problem}")?,

@@ -1,9 +1,10 @@
 //! The search for TLSA records, for people.
 
-use super::report::{Tlsa, TlsaQuestion, TlsaRecord};
+use super::report::{Tlsa, TlsaMatch, TlsaQuestion, TlsaRecord};
 use crate::dane::{Assessment, TlsaRdata, assess};
 use crate::discovery::{TlsaAsked, TlsaSearch};
 use crate::policy::TlsaFinding;
+use crate::tls::{DaneMatch, StandsFor};
 
 /// `None` where there was nothing to ask for.
 pub(super) fn describe(search: &TlsaSearch, port: u16) -> Option<Tlsa> {
@@ -64,4 +65,20 @@ fn records(published: &[TlsaRdata]) -> Vec<TlsaRecord> {
             }
         })
         .collect()
+}
+
+/// What a record that counts has to do with the chain that was seen.
+pub(super) fn matched(found: DaneMatch) -> TlsaMatch {
+    let (stands_for, depth, subject) = match found.stands_for {
+        StandsFor::Nothing => ("nothing", None, None),
+        StandsFor::Published => ("published", None, None),
+        StandsFor::Presented { depth, subject } => ("presented", Some(depth), Some(subject)),
+    };
+    TlsaMatch {
+        record: found.record.to_string(),
+        stands_for,
+        depth,
+        subject,
+        problem: found.verdict.err().map(|problem| problem.to_string()),
+    }
 }
