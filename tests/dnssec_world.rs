@@ -1,0 +1,105 @@
+//! The validator against the lab's world of zones in every state. The lab's table of verdicts is compared with that of
+//! unbound elsewhere (`lab/tests/unbound.rs`), so that three agree here on every question.
+
+#![allow(clippy::unwrap_used, reason = "it is test code")]
+
+use futures_util::stream::{self, StreamExt};
+use lab::dns::{DnsServer, RecordType};
+use lab::dnssec::Verdict;
+use lab::world::{self, Found, Question};
+use sealpost::dns::{
+    Answer, Dns, DnsSettings, Dnssec, DnssecStatus, Existence, Family, LookupFailure, Proof,
+    Validation,
+};
+use sealpost::names::{DomainName, TlsaBaseDomain};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Questions in flight.
+const AT_ONCE: usize = 16;
+
+fn resolver(server: &DnsServer) -> Dns {
+    let settings = DnsSettings {
+        servers: vec![server.address()],
+        timeout: Duration::from_secs(3),
+        dnssec: Dnssec::Validate,
+        trust_anchor: Some(server.trust_anchor_file()),
+        ..DnsSettings::default()
+    };
+    Dns::new(&settings, Arc::new(|_, _| {})).unwrap()
+}
+
+/// What an answer comes to; [`Found::Nothing`] where there is none.
+type Said = (Verdict, Found);
+
+fn said<T>(outcome: Result<Arc<Answer<T>>, LookupFailure>) -> (Said, String) {
+    match outcome {
+        Ok(answer) => {
+            let verdict = match answer.proof {
+                Proof::Secure => Verdict::Secure,
+                Proof::Insecure => Verdict::Insecure,
+            };
+            let found = match answer.existence {
+                Existence::Present => Found::Records,
+                Existence::NoData => Found::NoType,
+                Existence::NxDomain => Found::NoName,
+            };
+            ((verdict, found), String::new())
+        }
+        Err(failure @ LookupFailure::Bogus(_)) => {
+            ((Verdict::Bogus, Found::Nothing), failure.to_string())
+        }
+        Err(failure) => ((Verdict::ServFail, Found::Nothing), failure.to_string()),
+    }
+}
+
+/// Asks, if it is a question that Sealpost ever asks.
+async fn ask(dns: &Dns, name: &str, record_type: RecordType) -> Option<(Said, String)> {
+    let domain = |text: &str| DomainName::from_dns(text).ok();
+    Some(match record_type {
+        RecordType::MX => said(dns.mx(&domain(name)?).await),
+        RecordType::A => said(dns.addresses(&domain(name)?, Family::V4).await),
+        RecordType::AAAA => said(dns.addresses(&domain(name)?, Family::V6).await),
+        RecordType::CNAME => said(dns.alias(&domain(name)?).await),
+        RecordType::TLSA => {
+            let (port, rest) = name.strip_prefix('_')?.split_once("._tcp.")?;
+            let base = TlsaBaseDomain(domain(rest)?);
+            said(dns.tlsa(&base, port.parse().ok()?).await)
+        }
+        _ => return None,
+    })
+}
+
+fn expected(question: &Question) -> Said {
+    match question.verdict {
+        Verdict::Secure | Verdict::Insecure => (question.verdict, question.found),
+        Verdict::Bogus | Verdict::ServFail => (question.verdict, Found::Nothing),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_verdict_is_that_of_the_table() {
+    let server = DnsServer::start().await.unwrap();
+    world::build(&server);
+    let dns = resolver(&server);
+    assert_eq!(dns.probe().await, DnssecStatus::Works(Validation::InProcess));
+    let questions = world::questions();
+    let answers: Vec<_> = stream::iter(&questions)
+        .map(|question| async { (question, ask(&dns, &question.name, question.record_type).await) })
+        .buffer_unordered(AT_ONCE)
+        .filter_map(|(question, answer)| async move { Some((question, answer?)) })
+        .collect()
+        .await;
+    let mut wrong = Vec::new();
+    let mut tally: BTreeMap<String, usize> = BTreeMap::new();
+    for (question, (got, why)) in &answers {
+        *tally.entry(format!("{:?}", question.verdict)).or_default() += 1;
+        if *got != expected(question) {
+            wrong.push(format!("{question:?}: {got:?} {why}"));
+        }
+    }
+    eprintln!("{} questions: {tally:?}", answers.len());
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(answers.len() > 100 && tally.len() > 2, "{tally:?}");
+}
