@@ -52,7 +52,9 @@ fn verdict(reply: &Reply) -> Option<Expected> {
 /// Sends mail along every line with one of these certificates.
 async fn check(certificates: &[Certificate]) {
     let ca = Ca::default();
-    let mut builder = World::new().validating().config("[outbound]\nmax_connections_per_mx = 100");
+    let mut builder = World::new()
+        .validating()
+        .config("[outbound]\nmax_connections_per_mx = 100");
     let mut hosts = Vec::new();
     for (at, certificate) in certificates.iter().enumerate() {
         let zone = format!("z{at}.test");
@@ -66,12 +68,17 @@ async fn check(certificates: &[Certificate]) {
     for ((zone, host), certificate) in hosts.iter().zip(certificates) {
         world.net.dns.secure(zone);
         let all = cases().into_iter();
-        let own = all.filter(|case| case.certificate == *certificate).collect();
+        let own = all
+            .filter(|case| case.certificate == *certificate)
+            .collect();
         lines.extend(publish(&world.net, zone, host, own));
     }
     let mut wrong = Vec::new();
     for some in lines.chunks(AT_ONCE) {
-        let recipients: Vec<String> = some.iter().map(|line| format!("x@{}", line.domain)).collect();
+        let recipients: Vec<String> = some
+            .iter()
+            .map(|line| format!("x@{}", line.domain))
+            .collect();
         let recipients: Vec<&str> = recipients.iter().map(String::as_str).collect();
         for (line, reply) in some.iter().zip(world.send_lmtp(&recipients).await) {
             let expected = line.case.expected();
@@ -82,8 +89,16 @@ async fn check(certificates: &[Certificate]) {
     }
     // What was deferred has not arrived by another way.
     let arrived: usize = world.net.hosts().map(|mx| mx.messages().len()).sum();
-    let delivered = lines.iter().filter(|line| line.case.expected() != Expected::Deferred);
-    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), lines.len(), wrong.join("\n"));
+    let delivered = lines
+        .iter()
+        .filter(|line| line.case.expected() != Expected::Deferred);
+    assert!(
+        wrong.is_empty(),
+        "{} of {}:\n{}",
+        wrong.len(),
+        lines.len(),
+        wrong.join("\n")
+    );
     assert_eq!(arrived, delivered.count());
     eprintln!("{} lines", lines.len());
 }

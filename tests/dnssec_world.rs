@@ -83,10 +83,16 @@ async fn every_verdict_is_that_of_the_table() {
     let server = DnsServer::start().await.unwrap();
     world::build(&server);
     let dns = resolver(&server);
-    assert_eq!(dns.probe().await, DnssecStatus::Works(Validation::InProcess));
+    assert_eq!(
+        dns.probe().await,
+        DnssecStatus::Works(Validation::InProcess)
+    );
     let questions = world::questions();
     let answers: Vec<_> = stream::iter(&questions)
-        .map(|question| async { (question, ask(&dns, &question.name, question.record_type).await) })
+        .map(async |question| {
+            let answer = ask(&dns, &question.name, question.record_type).await;
+            (question, answer)
+        })
         .buffer_unordered(AT_ONCE)
         .filter_map(|(question, answer)| async move { Some((question, answer?)) })
         .collect()
@@ -100,6 +106,11 @@ async fn every_verdict_is_that_of_the_table() {
         }
     }
     eprintln!("{} questions: {tally:?}", answers.len());
-    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} wrong:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
     assert!(answers.len() > 100 && tally.len() > 2, "{tally:?}");
 }
