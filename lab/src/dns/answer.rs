@@ -7,11 +7,11 @@ use hickory_proto::rr::rdata::CNAME;
 use hickory_proto::rr::rdata::opt::EdnsOption;
 use hickory_proto::rr::{RData, Record, RecordType};
 
-use super::resolve::{Extent, Resolution, resolve};
+use super::resolve::{Extent, Resolution, deny, resolve};
 use super::{Fault, Kind, Question, Shared, Transport};
 use crate::dnssec::Verdict;
 use crate::dnssec::canonical::from_octets;
-use crate::name::{name, normal};
+use crate::name::{Domain, name, normal};
 use crate::tasks::lock;
 
 /// UDP payload without EDNS (RFC 1035 §4.2.1).
@@ -98,6 +98,13 @@ pub(super) fn honest(shared: &Shared, asked: &str, record_type: RecordType) -> M
     let query = Query::query(name(asked), record_type);
     let resolution = found(shared, &query, Kind::Forwarder, &request);
     respond(&request, &query, resolution, Kind::Forwarder)
+}
+
+/// How a zone would deny a name that need not be its own.
+pub(super) fn denial(shared: &Shared, apex: &str, owner: &str) -> Vec<Record> {
+    let tree = lock(&shared.store).tree();
+    let zone = tree.zones.get(&Domain::parse(apex));
+    zone.map_or_else(Vec::new, |zone| deny(zone, &Domain::parse(owner)))
 }
 
 /// What a validator says to the truth, or to the fault of a zone on the way.

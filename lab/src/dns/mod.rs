@@ -27,7 +27,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 pub use hickory_proto::op::{Message, ResponseCode};
-pub use hickory_proto::rr::RecordType;
+pub use hickory_proto::rr::{Record, RecordType};
 use tempfile::TempDir;
 use tokio::sync::watch;
 
@@ -99,6 +99,12 @@ impl Oracle {
     /// The right answer with all signatures and proofs.
     pub fn honest(&self, owner: &str, record_type: RecordType) -> Message {
         answer::honest(&self.0, owner, record_type)
+    }
+
+    /// With what this zone would deny the name if it were asked in place of the zone that has the name: its SOA record
+    /// and proofs, signed. Empty if there is no such zone.
+    pub fn denial(&self, apex: &str, owner: &str) -> Vec<Record> {
+        answer::denial(&self.0, apex, owner)
     }
 }
 

@@ -58,14 +58,7 @@ pub(super) fn resolve(
     record_type: RecordType,
     extent: Extent,
 ) -> Resolution {
-    let mut resolution = Resolution {
-        code: ResponseCode::NoError,
-        answers: Vec::new(),
-        authorities: Vec::new(),
-        verdict: Verdict::Secure,
-        fault: None,
-        extent,
-    };
+    let mut resolution = Resolution::new(extent);
     let mut at = asked.clone();
     for _ in 0..=MAX_ALIASES {
         let zone = tree.zone_for(&Domain::of(&at), record_type.into());
@@ -84,7 +77,25 @@ pub(super) fn resolve(
     resolution
 }
 
+/// The authority section with which a zone denies a name, whether it is its own or not.
+pub(super) fn deny(zone: &LiveZone, domain: &Domain) -> Vec<Record> {
+    let mut resolution = Resolution::new(Extent::Signed);
+    resolution.absent(zone, Claim::NoName, domain);
+    resolution.authorities
+}
+
 impl Resolution {
+    fn new(extent: Extent) -> Self {
+        Self {
+            code: ResponseCode::NoError,
+            answers: Vec::new(),
+            authorities: Vec::new(),
+            verdict: Verdict::Secure,
+            fault: None,
+            extent,
+        }
+    }
+
     fn step(&mut self, zone: &LiveZone, at: &Name, record_type: RecordType) -> Step {
         let domain = Domain::of(at);
         if let Some((owner, set)) = zone.dname_above(&domain) {

@@ -13,6 +13,7 @@
 //! # Ok(()) }
 //! ```
 
+mod attacks;
 mod content;
 mod special;
 mod zones;
@@ -21,6 +22,7 @@ use hickory_proto::rr::RecordType;
 
 use crate::dns::DnsServer;
 use crate::dnssec::Verdict;
+pub use attacks::Attack;
 
 /// One line of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +48,11 @@ pub enum Found {
     NoName,
     /// Nobody can know.
     Nothing,
+}
+
+/// Lies about names of the world, with what a validator has to say about each; start one with [`Attack::start`].
+pub fn attacks() -> Vec<Attack> {
+    attacks::attacks()
 }
 
 /// Declares the zones of the world and fills them.

@@ -97,6 +97,8 @@ fn sound() -> Vec<Line> {
             Zone::secure().ds([right(Digest::Unknown(77)), right(Digest::Sha256)]),
         ),
         secure("sub.ec.test", Zone::secure()),
+        secure("sub.rsa.test", Zone::secure()),
+        secure("sub.optout.test", Zone::secure().nsec3(0, b"")),
         secure("deep.er.sub.ec.test", Zone::signed(Ed25519).nsec3(2, b"x")),
         secure("signed.optout.test", Zone::secure()),
     ]
@@ -109,6 +111,7 @@ fn insecure() -> Vec<Line> {
         every(insecure("plain.test", Zone::unsigned())),
         insecure("unsigned.ec.test", Zone::unsigned()),
         insecure("unsigned.rsa.test", Zone::unsigned()),
+        insecure("unsigned.optout.test", Zone::unsigned()),
         insecure("child.optout.test", Zone::unsigned()),
         insecure("grand.child.optout.test", Zone::secure()),
         insecure("far.away.optout.test", Zone::unsigned()),
