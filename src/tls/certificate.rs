@@ -49,6 +49,12 @@ pub(super) struct DistinguishedNames {
 
 impl DistinguishedNames {
     pub(super) fn of(cert: &CertificateDer<'_>) -> Option<Self> {
+        if let Ok(readable) = EndEntityCert::try_from(cert) {
+            return Some(Self {
+                subject: readable.subject().to_vec(),
+                issuer: readable.issuer().to_vec(),
+            });
+        }
         let cert = read(cert)?;
         Some(Self {
             subject: content(cert.subject().as_raw())?.to_vec(),

@@ -1,12 +1,12 @@
 //! Whether a chain leads to a trusted root (RFC 5280 §6), remembered for a short while: connections to
 //! one host show the same chain again and again.
 
-use super::certificate::{DistinguishedNames, is_self_issued, validity};
+use super::certificate::{is_self_issued, validity};
 use crate::policy::CertificateProblem;
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use sha2::{Digest, Sha256};
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -16,8 +16,6 @@ use webpki::{EndEntityCert, Error, KeyUsage};
 const VERDICT_LIFETIME: i64 = 5 * 60;
 /// Verdicts remembered.
 const MAX_VERDICTS: usize = 4096;
-/// Certificates of a chain among which a path is sought.
-const MAX_ISSUERS: usize = 8;
 
 type Verdict = Result<(), CertificateProblem>;
 type ChainDigest = [u8; 32];
@@ -151,42 +149,6 @@ fn holds_until(chain: &[CertificateDer<'_>], now: i64) -> i64 {
         }
     }
     until
-}
-
-/// Those certificates of a chain that may have issued the leaf or one of its issuers, by their names:
-/// some servers send all the authorities they know. More than eight have no place in one path, and a
-/// search among many that all have one name takes seconds.
-pub(super) fn plausible_issuers<'a>(
-    chain: &'a [CertificateDer<'static>],
-) -> Vec<CertificateDer<'a>> {
-    let Some((leaf, others)) = chain.split_first() else {
-        return Vec::new();
-    };
-    let mut left: Vec<_> = others
-        .iter()
-        .filter_map(|cert| Some((cert, DistinguishedNames::of(cert)?)))
-        .collect();
-    let mut sought: VecDeque<Vec<u8>> = DistinguishedNames::of(leaf)
-        .map(|names| names.issuer)
-        .into_iter()
-        .collect();
-    let mut found: Vec<CertificateDer<'a>> = Vec::new();
-    while let Some(name) = sought.pop_front() {
-        let (fitting, rest): (Vec<_>, Vec<_>) = left
-            .into_iter()
-            .partition(|(_, names)| names.subject == name);
-        left = rest;
-        for (cert, names) in fitting {
-            if found.len() == MAX_ISSUERS {
-                return found;
-            }
-            if !found.iter().any(|known| known == cert) {
-                found.push(CertificateDer::from_slice(cert));
-                sought.push_back(names.issuer);
-            }
-        }
-    }
-    found
 }
 
 /// What webpki's error means to an operator.

@@ -3,7 +3,7 @@
 //! an anchor issued them itself; with intermediates in between they are not.
 
 use super::anchor::{Anchor, Extension, extension};
-use super::search::Purpose;
+use super::search::{Purpose, Terms};
 use crate::tls::certificate::content;
 use rustls_pki_types::{SignatureVerificationAlgorithm, UnixTime};
 use std::time::Duration;
@@ -17,14 +17,14 @@ use x509_parser::x509::X509Version;
 pub(super) fn check(
     leaf: &X509Certificate<'_>,
     anchors: &[Anchor],
+    terms: Terms,
     algorithms: &[&dyn SignatureVerificationAlgorithm],
-    (time, purpose): (UnixTime, Purpose),
 ) -> Result<(), Error> {
     if leaf.version() != X509Version::V3 && !leaf.extensions().is_empty() {
         return Err(Error::UnsupportedCertVersion);
     }
-    check_dates(leaf, time)?;
-    match purpose {
+    check_dates(leaf, terms.time)?;
+    match terms.purpose {
         Purpose::Any => {}
         Purpose::Server => check_use(leaf)?,
     }

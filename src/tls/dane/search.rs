@@ -2,11 +2,12 @@
 //! callers.
 
 use super::anchor::{Anchor, constrains_names, may_sign_certificates};
+use super::issuers::Issuers;
 use super::{direct, name};
 use crate::dane::{Selector, Tlsa};
 use crate::policy::CertificateProblem;
 use crate::tls::certificate::{DistinguishedNames, public_key, validity};
-use crate::tls::path::{plausible_issuers, problem};
+use crate::tls::path::problem;
 use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, TrustAnchor, UnixTime};
 use std::time::{Duration, SystemTime};
 use webpki::{
@@ -16,7 +17,14 @@ use webpki::{
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
-/// What the leaf must be meant for.
+/// When a path must hold, and what for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terms {
+    pub(super) time: UnixTime,
+    pub(super) purpose: Purpose,
+}
+
+/// What the certificates of a path must be meant for.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Purpose {
     Server,
@@ -34,15 +42,19 @@ impl ExtendedKeyUsageValidator for Purpose {
 
 /// A leaf and the certificates that may lie on its way to an anchor.
 pub(super) struct Search<'a> {
-    leaf: Option<&'a CertificateDer<'static>>,
-    issuers: Vec<CertificateDer<'a>>,
+    leaf: &'a CertificateDer<'static>,
+    /// As x509-parser reads it, if it does.
+    read: Option<X509Certificate<'a>>,
+    issuers: Issuers<'a>,
     algorithms: &'a [&'a dyn SignatureVerificationAlgorithm],
     now: UnixTime,
 }
 
 impl<'a> Search<'a> {
+    /// `others` is the chain without its leaf.
     pub(super) fn new(
-        chain: &'a [CertificateDer<'static>],
+        leaf: &'a CertificateDer<'static>,
+        others: &'a [CertificateDer<'static>],
         algorithms: &'a [&'a dyn SignatureVerificationAlgorithm],
         now: SystemTime,
     ) -> Self {
@@ -50,8 +62,9 @@ impl<'a> Search<'a> {
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or(Duration::ZERO);
         Self {
-            leaf: chain.first(),
-            issuers: plausible_issuers(chain),
+            leaf,
+            read: X509Certificate::from_der(leaf).ok().map(|(_, read)| read),
+            issuers: Issuers::of(leaf, others),
             algorithms,
             now: UnixTime::since_unix_epoch(now),
         }
@@ -59,109 +72,109 @@ impl<'a> Search<'a> {
 
     /// Whether the anchor is the leaf itself, under the leaf's own name and key.
     pub(super) fn is_leaf(&self, anchor: &Anchor) -> bool {
-        self.leaf.is_some_and(|leaf| {
-            let names = DistinguishedNames::of(leaf);
-            names.is_some_and(|names| names.subject == anchor.trust.subject.as_ref())
-                && public_key(leaf) == Some(spki_for_anchor(&anchor.trust))
-        })
+        DistinguishedNames::of(self.leaf)
+            .is_some_and(|names| names.subject == anchor.trust.subject.as_ref())
+            && public_key(self.leaf) == Some(spki_for_anchor(&anchor.trust))
     }
 
-    /// The anchors that a record with a whole certificate or key itself contains.
+    /// The anchors that a record with a whole certificate or key itself contains, if somebody seeks them.
     pub(super) fn published(&self, record: &Tlsa) -> Vec<Anchor> {
         match record.selector {
             Selector::Certificate => {
                 let certificate = CertificateDer::from_slice(&record.data);
                 Anchor::of_certificate(&certificate)
                     .into_iter()
-                    .filter(|anchor| !self.is_leaf(anchor))
+                    .filter(|anchor| self.is_sought(anchor) && !self.is_leaf(anchor))
                     .collect()
             }
             // Whose key it is, it does not say: whoever is sought as issuer.
             Selector::PublicKey => self
-                .names_of_issuers()
-                .into_iter()
-                .filter_map(|name| Anchor::of_key(&record.data, name))
+                .issuers
+                .names
+                .iter()
+                .filter_map(|name| Anchor::of_key(&record.data, name.clone()))
                 .collect(),
         }
     }
 
-    fn names_of_issuers(&self) -> Vec<Vec<u8>> {
-        let mut names: Vec<Vec<u8>> = Vec::new();
-        let leaf = self.leaf.into_iter().filter_map(DistinguishedNames::of);
-        let issuers = self.issuers.iter().filter_map(DistinguishedNames::of);
-        for found in leaf.chain(issuers) {
-            if !names.contains(&found.issuer) {
-                names.push(found.issuer);
-            }
-        }
-        names
+    /// Whether somebody names the anchor as issuer.
+    fn is_sought(&self, anchor: &Anchor) -> bool {
+        let subject = anchor.trust.subject.as_ref();
+        self.issuers.names.iter().any(|name| name == subject)
     }
 
-    /// Whether a path that is valid now leads from the leaf to one of the anchors. Problems of dates and uses are
-    /// told only where there is a path but for them.
+    /// Whether a path that is valid now leads from the leaf to one of the anchors. Problems of dates and
+    /// purposes are told only where there is a path but for them.
     pub(super) fn path(&self, anchors: &[Anchor]) -> Result<(), CertificateProblem> {
-        let found = self.path_at(anchors, self.now, Purpose::Server);
+        let found = self.path_on(anchors, self.terms(Purpose::Server));
         match found {
             Err(
                 CertificateProblem::Expired
                 | CertificateProblem::NotYetValid
                 | CertificateProblem::WrongUsage,
-            ) => self.path_ever(anchors).and(found),
+            ) => self.path_on_any_terms(anchors).and(found),
             Ok(()) | Err(_) => found,
         }
     }
 
-    /// Whether there is a path when the dates of the leaf do not matter, nor what it is meant for.
-    fn path_ever(&self, anchors: &[Anchor]) -> Result<(), CertificateProblem> {
-        let seconds = |second: i64| u64::try_from(second).unwrap_or(0);
-        let at = |second: i64| UnixTime::since_unix_epoch(Duration::from_secs(seconds(second)));
-        let mut answer = self.path_at(anchors, self.now, Purpose::Any);
-        let dates = self.leaf.and_then(validity);
-        for time in dates.iter().flat_map(|d| [at(*d.end()), at(*d.start())]) {
+    fn terms(&self, purpose: Purpose) -> Terms {
+        Terms {
+            time: self.now,
+            purpose,
+        }
+    }
+
+    /// Whether there is a path now or when the leaf's time began or ended, whatever it was meant for.
+    fn path_on_any_terms(&self, anchors: &[Anchor]) -> Result<(), CertificateProblem> {
+        let mut terms = self.terms(Purpose::Any);
+        let mut answer = self.path_on(anchors, terms);
+        let dates = validity(self.leaf).map(|dates| [*dates.end(), *dates.start()]);
+        for second in dates.into_iter().flatten() {
             if answer.is_ok() {
                 break;
             }
-            answer = self.path_at(anchors, time, Purpose::Any);
+            let second = u64::try_from(second).unwrap_or(0);
+            terms.time = UnixTime::since_unix_epoch(Duration::from_secs(second));
+            answer = self.path_on(anchors, terms);
         }
         answer
     }
 
-    fn path_at(
-        &self,
-        anchors: &[Anchor],
-        time: UnixTime,
-        purpose: Purpose,
-    ) -> Result<(), CertificateProblem> {
-        let leaf = self.leaf.ok_or(CertificateProblem::Missing)?;
-        let trusted: Vec<TrustAnchor> = anchors.iter().map(|anchor| anchor.trust.clone()).collect();
-        let (_, read) = X509Certificate::from_der(leaf)
-            .map_err(|_| CertificateProblem::Unacceptable("cannot be read".into()))?;
-        let rest = |path: &VerifiedPath<'_>| {
-            let place = trusted
-                .iter()
-                .position(|trust| std::ptr::eq(trust, path.anchor()));
-            let anchor = place.and_then(|place| anchors.get(place));
-            check_rest(path, anchor, &read)
-        };
-        let by_webpki = EndEntityCert::try_from(leaf).and_then(|leaf| {
-            leaf.verify_for_usage(
-                self.algorithms,
-                &trusted,
-                &self.issuers,
-                time,
-                purpose,
-                None,
-                Some(&rest),
-            )
-            .map(|_| ())
-        });
-        let found = match by_webpki {
-            Err(Error::UnsupportedCertVersion | Error::CaUsedAsEndEntity) => {
-                direct::check(&read, anchors, self.algorithms, (time, purpose))
+    fn path_on(&self, anchors: &[Anchor], terms: Terms) -> Result<(), CertificateProblem> {
+        let found = match (self.by_webpki(anchors, terms), &self.read) {
+            (Err(Error::UnsupportedCertVersion | Error::CaUsedAsEndEntity), Some(leaf)) => {
+                direct::check(leaf, anchors, terms, self.algorithms)
             }
-            Ok(()) | Err(_) => by_webpki,
+            (found, _) => found,
         };
-        found.map_err(|error| problem(&error, leaf))
+        found.map_err(|error| problem(&error, self.leaf))
+    }
+
+    fn by_webpki(&self, anchors: &[Anchor], terms: Terms) -> Result<(), Error> {
+        // What nobody names as issuer ends no path.
+        let anchors: Vec<&Anchor> = anchors
+            .iter()
+            .filter(|anchor| self.is_sought(anchor))
+            .collect();
+        let trusted: Vec<TrustAnchor<'_>> =
+            anchors.iter().map(|anchor| anchor.trust.clone()).collect();
+        let rest = |path: &VerifiedPath<'_>| {
+            let mut pairs = trusted.iter().zip(&anchors);
+            let end = pairs.find(|(trust, _)| std::ptr::eq(*trust, path.anchor()));
+            let (_, anchor) = end.ok_or(Error::UnknownIssuer)?;
+            check_rest(path, anchor, self.read.as_ref())
+        };
+        let leaf = EndEntityCert::try_from(self.leaf)?;
+        leaf.verify_for_usage(
+            self.algorithms,
+            &trusted,
+            &self.issuers.certificates,
+            terms.time,
+            terms.purpose,
+            None,
+            Some(&rest),
+        )
+        .map(|_| ())
     }
 }
 
@@ -169,10 +182,9 @@ impl<'a> Search<'a> {
 /// certificates, and that a name which is none to it keeps within what issuers allow.
 fn check_rest(
     path: &VerifiedPath<'_>,
-    anchor: Option<&Anchor>,
-    leaf: &X509Certificate<'_>,
+    anchor: &Anchor,
+    leaf: Option<&X509Certificate<'_>>,
 ) -> Result<(), Error> {
-    let anchor = anchor.ok_or(Error::UnknownIssuer)?;
     let mut length = 0;
     let mut constrained = anchor.trust.name_constraints.is_some();
     for intermediate in path.intermediate_certificates() {
@@ -187,7 +199,7 @@ fn check_rest(
     if anchor.path_length.is_some_and(|longest| length > longest) {
         return Err(Error::PathLenConstraintViolated);
     }
-    if constrained && name::is_without_dns_id(leaf) {
+    if constrained && leaf.is_none_or(name::is_without_dns_id) {
         return Err(Error::NameConstraintViolation);
     }
     Ok(())
