@@ -69,12 +69,8 @@ async fn ask(dns: &Dns, name: &str, record_type: RecordType) -> Option<(Said, St
     if record_type == RecordType::CNAME {
         return Some(said(dns.alias(&name).await));
     }
-    let family = match record_type {
-        RecordType::A => Family::V4,
-        RecordType::AAAA => Family::V6,
-        #[allow(clippy::wildcard_enum_match_arm, reason = "there are dozens")]
-        _ => return None,
-    };
+    let families = [(RecordType::A, Family::V4), (RecordType::AAAA, Family::V6)];
+    let (_, family) = families.into_iter().find(|(of, _)| *of == record_type)?;
     Some(said(dns.addresses(&name, family).await))
 }
 
@@ -139,8 +135,7 @@ async fn no_lie_is_believed() {
         server.tell_the_truth();
         eprintln!("{:<50} {verdict:?} {why}", attack.name);
         let held_back = matches!(verdict, Verdict::Bogus | Verdict::ServFail);
-        let as_it_is = verdict == attack.verdict && found == Found::Records;
-        if !held_back && !(attack.verdict == Verdict::Secure && as_it_is) {
+        if !held_back {
             wrong.push(format!(
                 "{} in {}: {verdict:?} {found:?}",
                 attack.name, attack.zone
