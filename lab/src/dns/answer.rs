@@ -8,7 +8,7 @@ use hickory_proto::rr::rdata::opt::EdnsOption;
 use hickory_proto::rr::{RData, Record, RecordType};
 
 use super::resolve::{Extent, Resolution, deny, resolve};
-use super::{Fault, Kind, Question, Shared, Transport};
+use super::{Fault, Kind, Office, Question, Shared, Transport};
 use crate::dnssec::Verdict;
 use crate::dnssec::canonical::from_octets;
 use crate::name::{Domain, name, normal};
@@ -30,7 +30,12 @@ pub(super) struct Answer {
     pub(super) octets: Vec<u8>,
 }
 
-pub(super) fn answer(shared: &Shared, octets: &[u8], transport: Transport) -> Option<Answer> {
+pub(super) fn answer(
+    shared: &Shared,
+    octets: &[u8],
+    transport: Transport,
+    office: Office,
+) -> Option<Answer> {
     let request = Message::from_vec(octets).ok()?;
     if request.metadata.message_type != MessageType::Query {
         return None;
@@ -48,7 +53,10 @@ pub(super) fn answer(shared: &Shared, octets: &[u8], transport: Transport) -> Op
     shared
         .asked
         .send_modify(|asked| asked.push(question.clone()));
-    let kind = *lock(&shared.kind);
+    let kind = match office {
+        Office::Resolver => *lock(&shared.kind),
+        Office::Authority => Kind::Authority,
+    };
     let resolution = found(shared, &query, kind, &request);
     let fault = named.or_else(|| resolution.fault.clone());
     let mut after = Duration::ZERO;
@@ -127,8 +135,8 @@ fn dnssec_ok(request: &Message) -> bool {
 
 fn found(shared: &Shared, query: &Query, kind: Kind, request: &Message) -> Resolution {
     let extent = match kind {
-        Kind::Forwarder if dnssec_ok(request) => Extent::Signed,
-        Kind::Forwarder | Kind::Stripping => Extent::Plain,
+        Kind::Forwarder | Kind::Authority if dnssec_ok(request) => Extent::Signed,
+        Kind::Forwarder | Kind::Authority | Kind::Stripping => Extent::Plain,
         Kind::Validating => Extent::Signed,
     };
     let tree = lock(&shared.store).tree();
@@ -156,8 +164,8 @@ fn encode(response: &Message, request: &Message, transport: Transport) -> Option
 fn respond(request: &Message, query: &Query, found: Resolution, kind: Kind) -> Message {
     let mut response = Message::response(request.metadata.id, request.metadata.op_code);
     response.metadata = Metadata::response_from_request(&request.metadata);
-    response.metadata.recursion_available = true;
-    response.metadata.authoritative = false;
+    response.metadata.recursion_available = kind != Kind::Authority;
+    response.metadata.authoritative = kind == Kind::Authority;
     response.metadata.authentic_data = false;
     response.metadata.response_code = found.code;
     response.add_query(query.clone());

@@ -1,6 +1,7 @@
 //! What was written down: records, declared zones, faults; and the keys that were made for the zones.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use hickory_proto::rr::{RData, RecordType};
@@ -22,6 +23,8 @@ pub(crate) struct Store {
     pub(super) faults: HashMap<(String, Option<RecordType>), Fault>,
     pub(super) ttl: u32,
     pub(super) negative_ttl: u32,
+    /// Of the name server that all zones have.
+    pub(super) server: Ipv4Addr,
     keys: HashMap<Domain, Vec<(KeySpec, Arc<Key>)>>,
     /// What all of it amounts to, until something changes.
     tree: Option<Arc<Tree>>,
@@ -35,6 +38,7 @@ impl Default for Store {
             faults: HashMap::new(),
             ttl: 60,
             negative_ttl: 60,
+            server: Ipv4Addr::LOCALHOST,
             keys: HashMap::new(),
             tree: None,
         }
@@ -80,6 +84,11 @@ impl Store {
 
     pub(super) fn set_negative_ttl(&mut self, seconds: u32) {
         self.negative_ttl = seconds;
+        self.tree = None;
+    }
+
+    pub(super) fn set_server(&mut self, address: Ipv4Addr) {
+        self.server = address;
         self.tree = None;
     }
 

@@ -2,9 +2,10 @@
 //! say about it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 use std::sync::{Arc, OnceLock};
 
-use hickory_proto::rr::rdata::{NS, SOA};
+use hickory_proto::rr::rdata::{A, NS, SOA};
 use hickory_proto::rr::{RData, Record, RecordType};
 
 use super::Fault;
@@ -99,7 +100,7 @@ impl Tree {
     }
 
     fn fill(&mut self, store: &Store) {
-        let server = (Domain::parse(SERVER), server_address());
+        let server = (Domain::parse(SERVER), server_address(store.server));
         let names = store.names.iter().chain([(&server.0, &server.1)]);
         for (owner, sets) in names {
             let apex = self.enclosing(owner).apex.clone();
@@ -343,8 +344,8 @@ fn stranger() -> &'static Key {
     KEY.get_or_init(|| Key::new(Algorithm::EcdsaP256, Role::KeySigning))
 }
 
-fn server_address() -> Sets {
-    let address = RData::A(hickory_proto::rr::rdata::A::new(127, 0, 0, 1));
+fn server_address(address: Ipv4Addr) -> Sets {
+    let address = RData::A(A(address));
     let set = RrSet {
         record_type: RecordType::A,
         ttl: TTL,
