@@ -5,7 +5,7 @@ use std::time::Duration;
 use hickory_proto::op::{Edns, Message, MessageType, Metadata, Query, ResponseCode};
 use hickory_proto::rr::rdata::CNAME;
 use hickory_proto::rr::rdata::opt::EdnsOption;
-use hickory_proto::rr::{RData, Record, RecordType};
+use hickory_proto::rr::{Name, RData, Record, RecordType};
 
 use super::resolve::{Extent, Resolution, deny, resolve};
 use super::{Fault, Kind, Office, Question, Shared, Transport};
@@ -89,7 +89,7 @@ pub(super) fn answer(
     }
     let lie = lock(&shared.lie).clone();
     if let Some(lie) = lie {
-        (lie.0)(&question, &mut response);
+        lie.tell(&question, &mut response);
     }
     let octets = encode(&response, &request, transport)?;
     Some(Answer { after, octets })
@@ -209,7 +209,8 @@ fn fail(response: &mut Message, code: ResponseCode) {
 
 fn aliases_in_a_circle(query: &Query) -> Vec<Record> {
     let here = query.name().clone();
-    let other = name(&format!("loop.{}", here.to_ascii()));
+    // The longest names have no room for another label.
+    let other = here.prepend_label("loop").unwrap_or_else(|_| Name::root());
     let there = RData::CNAME(CNAME(other.clone()));
     let back = RData::CNAME(CNAME(here.clone()));
     vec![
