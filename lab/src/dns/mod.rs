@@ -166,7 +166,7 @@ impl DnsServer {
     }
 
     /// Declares a zone, or changes it: from now on it is like this. The root (`.`), top-level zones and `test` are
-    /// signed without declaration, names of two labels with records are unsigned zones. A zone that is declared
+    /// signed without declaration, names of two labels with records or faults are unsigned zones. A zone that is declared
     /// again keeps the keys that it still has.
     pub fn zone(&self, apex: &str, zone: Zone) -> &Self {
         lock(&self.shared.store).declare(apex, zone);
@@ -242,26 +242,19 @@ impl DnsServer {
 
     /// Lets something go wrong with this question from now on.
     pub fn fault(&self, owner: &str, record_type: RecordType, fault: Fault) -> &Self {
-        lock(&self.shared.store)
-            .faults
-            .insert((normal(owner), Some(record_type)), fault);
+        lock(&self.shared.store).set_fault(owner, Some(record_type), fault);
         self
     }
 
     /// The same for every type of this name; a fault of one type goes before it.
     pub fn fault_all(&self, owner: &str, fault: Fault) -> &Self {
-        lock(&self.shared.store)
-            .faults
-            .insert((normal(owner), None), fault);
+        lock(&self.shared.store).set_fault(owner, None, fault);
         self
     }
 
     /// All is well again with this name.
     pub fn mend(&self, owner: &str) -> &Self {
-        let owner = normal(owner);
-        lock(&self.shared.store)
-            .faults
-            .retain(|(faulty, _), _| *faulty != owner);
+        lock(&self.shared.store).mend(owner);
         self
     }
 

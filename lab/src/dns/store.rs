@@ -20,7 +20,7 @@ pub(crate) type Sets = BTreeMap<u16, RrSet>;
 pub(crate) struct Store {
     pub(super) names: BTreeMap<Domain, Sets>,
     pub(super) declared: BTreeMap<Domain, Zone>,
-    pub(super) faults: HashMap<(String, Option<RecordType>), Fault>,
+    faults: HashMap<(String, Option<RecordType>), Fault>,
     pub(super) ttl: u32,
     pub(super) negative_ttl: u32,
     /// Of the name server that all zones have.
@@ -89,6 +89,24 @@ impl Store {
 
     pub(super) fn set_server(&mut self, address: Ipv4Addr) {
         self.server = address;
+        self.tree = None;
+    }
+
+    /// All names about which something was said.
+    pub(super) fn mentioned(&self) -> impl Iterator<Item = Domain> {
+        let faulty = self.faults.keys().map(|(owner, _)| Domain::parse(owner));
+        let known = self.names.keys().chain(self.declared.keys());
+        known.cloned().chain(faulty)
+    }
+
+    pub(super) fn set_fault(&mut self, owner: &str, only: Option<RecordType>, fault: Fault) {
+        self.faults.insert((normal(owner), only), fault);
+        self.tree = None;
+    }
+
+    pub(super) fn mend(&mut self, owner: &str) {
+        let owner = normal(owner);
+        self.faults.retain(|(faulty, _), _| *faulty != owner);
         self.tree = None;
     }
 
