@@ -22,6 +22,7 @@
 //! use lab::Internet;
 //! use lab::ca::Cert;
 //! use lab::dns::{Fault, RecordType};
+//! use lab::dnssec::Zone;
 //! use lab::mx::{Act, Handshake, Script, Stage};
 //!
 //! let mut net = Internet::new().await?;
@@ -37,12 +38,18 @@
 //!     (Stage::Mail, 1..) => Act::reply(421, "4.3.2 enough").then_close(),
 //!     _ => Act::Normal,
 //! })).await?;
+//! // A signed zone with a TLSA record; in the other, the record was changed after it had been signed.
+//! net.dns.secure("safe.test").zone("torn.test", Zone::secure().altered_only([RecordType::TLSA]));
+//! for domain in ["safe.test", "torn.test"] {
+//!     net.domain(domain, Script::default()).await?;
+//!     net.tlsa(domain, "3 1 1");
+//! }
 //! // Two hosts: a backup that is never needed.
 //! net.dns.mx("two.test", 10, "mx.good.test").mx("two.test", 20, "backup.two.test");
 //! net.host("backup.two.test", Script::default()).await?;
 //! net.dns.fault("broken.test", RecordType::MX, Fault::ServFail);
 //!
-//! // ... a relay configured with `net.config(..)` delivers something ...
+//! // ... a relay configured with `net.config(..)` or `net.config_validating(..)` delivers something ...
 //!
 //! let mx = net.mx("good.test");
 //! assert!(mx.wait_for_messages(1).await);

@@ -269,3 +269,33 @@ async fn large_answers_do_not_fit_into_udp() {
         61
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn odd_questions_and_odd_liars_do_no_harm() {
+    let dns = DnsServer::start().await.unwrap();
+    dns.zone("a.test", Zone::secure().nsec3(3, b"x"))
+        .dname("dn.a.test", "a.much.longer.name.a.test");
+    dns.fault("loop.test", RecordType::A, Fault::CnameLoop);
+    let long = format!("{0}.{0}.{0}.{1}.dn.a.test", "l".repeat(63), "m".repeat(50));
+    for (name, code) in [
+        (long.as_str(), ResponseCode::YXDomain),
+        ("", ResponseCode::NoError),
+        ("a\\.b.*.a.test", ResponseCode::NXDomain),
+        ("*.*", ResponseCode::NXDomain),
+    ] {
+        for record_type in [RecordType::A, RecordType::ANY, RecordType::RRSIG] {
+            let answer = ask(&dns, name, record_type, Bits::DnssecOk).await;
+            assert_eq!(answer.metadata.response_code, code, "{name} {record_type}");
+        }
+    }
+    dns.lie(|_, response| response.answers.clear());
+    let answer = ask(&dns, "a.test", RecordType::SOA, Bits::DnssecOk).await;
+    assert!(answer.answers.is_empty());
+    dns.lie(|_, response| drop(response.answers.remove(99)));
+    let answer = ask(&dns, "a.test", RecordType::SOA, Bits::DnssecOk).await;
+    assert_eq!(answer.metadata.response_code, ResponseCode::ServFail);
+    let huge = lie::record("a.test", RecordType::TXT, 60, &[200; 60_000]);
+    dns.lie(move |_, response| response.answers = vec![huge.clone(); 5]);
+    let answer = ask(&dns, "a.test", RecordType::SOA, Bits::DnssecOk).await;
+    assert!(answer.metadata.truncation && answer.answers.is_empty());
+}

@@ -5,10 +5,10 @@ use std::time::Duration;
 use hickory_proto::op::{Edns, Message, MessageType, Metadata, Query, ResponseCode};
 use hickory_proto::rr::rdata::CNAME;
 use hickory_proto::rr::rdata::opt::EdnsOption;
-use hickory_proto::rr::{RData, Record, RecordType};
+use hickory_proto::rr::{Name, RData, Record, RecordType};
 
 use super::resolve::{Extent, Resolution, deny, resolve};
-use super::{Fault, Kind, Question, Shared, Transport};
+use super::{Fault, Kind, Office, Question, Shared, Transport};
 use crate::dnssec::Verdict;
 use crate::dnssec::canonical::from_octets;
 use crate::name::{Domain, name, normal};
@@ -30,7 +30,12 @@ pub(super) struct Answer {
     pub(super) octets: Vec<u8>,
 }
 
-pub(super) fn answer(shared: &Shared, octets: &[u8], transport: Transport) -> Option<Answer> {
+pub(super) fn answer(
+    shared: &Shared,
+    octets: &[u8],
+    transport: Transport,
+    office: Office,
+) -> Option<Answer> {
     let request = Message::from_vec(octets).ok()?;
     if request.metadata.message_type != MessageType::Query {
         return None;
@@ -48,7 +53,10 @@ pub(super) fn answer(shared: &Shared, octets: &[u8], transport: Transport) -> Op
     shared
         .asked
         .send_modify(|asked| asked.push(question.clone()));
-    let kind = *lock(&shared.kind);
+    let kind = match office {
+        Office::Resolver => *lock(&shared.kind),
+        Office::Authority => Kind::Authority,
+    };
     let resolution = found(shared, &query, kind, &request);
     let fault = named.or_else(|| resolution.fault.clone());
     let mut after = Duration::ZERO;
@@ -81,7 +89,7 @@ pub(super) fn answer(shared: &Shared, octets: &[u8], transport: Transport) -> Op
     }
     let lie = lock(&shared.lie).clone();
     if let Some(lie) = lie {
-        (lie.0)(&question, &mut response);
+        lie.tell(&question, &mut response);
     }
     let octets = encode(&response, &request, transport)?;
     Some(Answer { after, octets })
@@ -127,8 +135,8 @@ fn dnssec_ok(request: &Message) -> bool {
 
 fn found(shared: &Shared, query: &Query, kind: Kind, request: &Message) -> Resolution {
     let extent = match kind {
-        Kind::Forwarder if dnssec_ok(request) => Extent::Signed,
-        Kind::Forwarder | Kind::Stripping => Extent::Plain,
+        Kind::Forwarder | Kind::Authority if dnssec_ok(request) => Extent::Signed,
+        Kind::Forwarder | Kind::Authority | Kind::Stripping => Extent::Plain,
         Kind::Validating => Extent::Signed,
     };
     let tree = lock(&shared.store).tree();
@@ -156,8 +164,8 @@ fn encode(response: &Message, request: &Message, transport: Transport) -> Option
 fn respond(request: &Message, query: &Query, found: Resolution, kind: Kind) -> Message {
     let mut response = Message::response(request.metadata.id, request.metadata.op_code);
     response.metadata = Metadata::response_from_request(&request.metadata);
-    response.metadata.recursion_available = true;
-    response.metadata.authoritative = false;
+    response.metadata.recursion_available = kind != Kind::Authority;
+    response.metadata.authoritative = kind == Kind::Authority;
     response.metadata.authentic_data = false;
     response.metadata.response_code = found.code;
     response.add_query(query.clone());
@@ -201,7 +209,8 @@ fn fail(response: &mut Message, code: ResponseCode) {
 
 fn aliases_in_a_circle(query: &Query) -> Vec<Record> {
     let here = query.name().clone();
-    let other = name(&format!("loop.{}", here.to_ascii()));
+    // The longest names have no room for another label.
+    let other = here.prepend_label("loop").unwrap_or_else(|_| Name::root());
     let there = RData::CNAME(CNAME(other.clone()));
     let back = RData::CNAME(CNAME(here.clone()));
     vec![

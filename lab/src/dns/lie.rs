@@ -16,6 +16,7 @@
 //! ```
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use hickory_proto::op::{Message, ResponseCode};
@@ -29,6 +30,16 @@ type Change = dyn Fn(&Question, &mut Message) + Send + Sync;
 /// Changes answers.
 #[derive(Clone)]
 pub(super) struct Lie(pub(super) Arc<Change>);
+
+impl Lie {
+    /// A liar that panics has said so on stderr; the server goes on and answers SERVFAIL.
+    pub(super) fn tell(&self, question: &Question, response: &mut Message) {
+        let told = AssertUnwindSafe(|| (self.0)(question, response));
+        if catch_unwind(told).is_err() {
+            deny(response, ResponseCode::ServFail, Vec::new());
+        }
+    }
+}
 
 impl fmt::Debug for Lie {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

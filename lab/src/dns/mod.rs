@@ -10,19 +10,19 @@
 //! # Ok(()) }
 //! ```
 
-mod anchor;
 mod answer;
+mod export;
 pub mod lie;
 mod proof;
 mod records;
 mod resolve;
 mod serve;
 mod store;
+mod text;
 mod tree;
 
 use std::io;
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -72,7 +72,7 @@ pub struct DnsServer {
     shared: Arc<Shared>,
     address: SocketAddr,
     directory: TempDir,
-    _tasks: Tasks,
+    tasks: Mutex<Tasks>,
 }
 
 #[derive(Debug)]
@@ -89,6 +89,14 @@ enum Kind {
     Forwarder,
     Validating,
     Stripping,
+    Authority,
+}
+
+/// Who is asked at an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Office {
+    Resolver,
+    Authority,
 }
 
 /// Knows the right answer to every question; see [`DnsServer::honest`].
@@ -114,8 +122,6 @@ impl DnsServer {
     /// # Errors
     /// If no port was free for both protocols.
     pub async fn start() -> io::Result<Self> {
-        let (udp, tcp) = serve::bind().await?;
-        let address = udp.local_addr()?;
         let shared = Arc::new(Shared {
             store: Mutex::default(),
             kind: Mutex::new(Kind::Forwarder),
@@ -123,14 +129,30 @@ impl DnsServer {
             asked: watch::Sender::new(Vec::new()),
         });
         let mut tasks = Tasks::default();
-        tasks.spawn(serve::udp(Arc::clone(&shared), Arc::new(udp)));
-        tasks.spawn(serve::tcp(Arc::clone(&shared), tcp));
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let address = open(&shared, &mut tasks, any, Office::Resolver).await?;
         Ok(Self {
             shared,
             address,
             directory: tempfile::tempdir()?,
-            _tasks: tasks,
+            tasks: Mutex::new(tasks),
         })
+    }
+
+    /// Serves all zones at another address as well, as their authoritative server: every answer comes from
+    /// the zone that has the name, never a referral. Lies and faults are the same. The only name server of all zones
+    /// is `ns.lab` with this address, so that a resolver that starts at the root needs port 53.
+    ///
+    /// # Errors
+    /// If the address cannot be bound.
+    pub async fn serve_authoritatively(&self, address: SocketAddr) -> io::Result<SocketAddr> {
+        let mut tasks = Tasks::default();
+        let bound = open(&self.shared, &mut tasks, address, Office::Authority).await?;
+        if let IpAddr::V4(ip) = bound.ip() {
+            lock(&self.shared.store).set_server(ip);
+        }
+        lock(&self.tasks).adopt(tasks);
+        Ok(bound)
     }
 
     /// Where it listens, for `dns.servers`.
@@ -144,7 +166,7 @@ impl DnsServer {
     }
 
     /// Declares a zone, or changes it: from now on it is like this. The root (`.`), top-level zones and `test` are
-    /// signed without declaration, names of two labels with records are unsigned zones. A zone that is declared
+    /// signed without declaration, names of two labels with records or faults are unsigned zones. A zone that is declared
     /// again keeps the keys that it still has.
     pub fn zone(&self, apex: &str, zone: Zone) -> &Self {
         lock(&self.shared.store).declare(apex, zone);
@@ -206,23 +228,6 @@ impl DnsServer {
         Oracle(Arc::clone(&self.shared))
     }
 
-    /// A file with the root's DS records, one a line, for `trust_anchor` here and `trust-anchor-file` of unbound.
-    /// It lives as long as this value, and has the keys of now.
-    ///
-    /// # Panics
-    /// If the file cannot be written.
-    pub fn trust_anchor_file(&self) -> PathBuf {
-        self.anchor("anchor.ds", "DS", anchor::ds)
-    }
-
-    /// The same with the root's DNSKEY records.
-    ///
-    /// # Panics
-    /// If the file cannot be written.
-    pub fn trust_anchor_dnskey_file(&self) -> PathBuf {
-        self.anchor("anchor.dnskey", "DNSKEY", anchor::dnskey)
-    }
-
     /// Seconds to live of all records that are added from now on (60 by default).
     pub fn ttl(&self, seconds: u32) -> &Self {
         lock(&self.shared.store).ttl = seconds;
@@ -237,26 +242,19 @@ impl DnsServer {
 
     /// Lets something go wrong with this question from now on.
     pub fn fault(&self, owner: &str, record_type: RecordType, fault: Fault) -> &Self {
-        lock(&self.shared.store)
-            .faults
-            .insert((normal(owner), Some(record_type)), fault);
+        lock(&self.shared.store).set_fault(owner, Some(record_type), fault);
         self
     }
 
     /// The same for every type of this name; a fault of one type goes before it.
     pub fn fault_all(&self, owner: &str, fault: Fault) -> &Self {
-        lock(&self.shared.store)
-            .faults
-            .insert((normal(owner), None), fault);
+        lock(&self.shared.store).set_fault(owner, None, fault);
         self
     }
 
     /// All is well again with this name.
     pub fn mend(&self, owner: &str) -> &Self {
-        let owner = normal(owner);
-        lock(&self.shared.store)
-            .faults
-            .retain(|(faulty, _), _| *faulty != owner);
+        lock(&self.shared.store).mend(owner);
         self
     }
 
@@ -285,6 +283,20 @@ impl DnsServer {
             .await
             .is_ok_and(|waited| waited.is_ok())
     }
+}
+
+/// Listens, and answers as this.
+async fn open(
+    shared: &Arc<Shared>,
+    tasks: &mut Tasks,
+    address: SocketAddr,
+    office: Office,
+) -> io::Result<SocketAddr> {
+    let (udp, tcp) = serve::bind(address).await?;
+    let bound = udp.local_addr()?;
+    tasks.spawn(serve::udp(Arc::clone(shared), Arc::new(udp), office));
+    tasks.spawn(serve::tcp(Arc::clone(shared), tcp, office));
+    Ok(bound)
 }
 
 fn count(asked: &[Question], owner: &str, record_type: RecordType) -> usize {

@@ -143,7 +143,7 @@ impl LiveZone {
         self.nsec3(hash, name)
     }
 
-    fn nsec3(&self, hash: &Vec<u8>, name: &Domain) -> Proof {
+    pub(super) fn nsec3(&self, hash: &Vec<u8>, name: &Domain) -> Proof {
         let after = (Bound::Excluded(hash), Bound::Unbounded);
         let next = self.hashes().range::<Vec<u8>, _>(after).next();
         let next = next.or_else(|| self.hashes().first_key_value());
@@ -266,7 +266,7 @@ fn bitmap(types: &BTreeSet<u16>) -> Vec<u8> {
 }
 
 /// RFC 4648 §7, in lower case, for a multiple of 5 octets.
-fn base32hex(octets: &[u8]) -> String {
+pub(super) fn base32hex(octets: &[u8]) -> String {
     const ALPHABET: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
     let mut text = String::new();
     for chunk in octets.chunks(5) {

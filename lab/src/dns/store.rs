@@ -1,6 +1,7 @@
 //! What was written down: records, declared zones, faults; and the keys that were made for the zones.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use hickory_proto::rr::{RData, RecordType};
@@ -19,9 +20,11 @@ pub(crate) type Sets = BTreeMap<u16, RrSet>;
 pub(crate) struct Store {
     pub(super) names: BTreeMap<Domain, Sets>,
     pub(super) declared: BTreeMap<Domain, Zone>,
-    pub(super) faults: HashMap<(String, Option<RecordType>), Fault>,
+    faults: HashMap<(String, Option<RecordType>), Fault>,
     pub(super) ttl: u32,
     pub(super) negative_ttl: u32,
+    /// Of the name server that all zones have.
+    pub(super) server: Ipv4Addr,
     keys: HashMap<Domain, Vec<(KeySpec, Arc<Key>)>>,
     /// What all of it amounts to, until something changes.
     tree: Option<Arc<Tree>>,
@@ -35,6 +38,7 @@ impl Default for Store {
             faults: HashMap::new(),
             ttl: 60,
             negative_ttl: 60,
+            server: Ipv4Addr::LOCALHOST,
             keys: HashMap::new(),
             tree: None,
         }
@@ -80,6 +84,29 @@ impl Store {
 
     pub(super) fn set_negative_ttl(&mut self, seconds: u32) {
         self.negative_ttl = seconds;
+        self.tree = None;
+    }
+
+    pub(super) fn set_server(&mut self, address: Ipv4Addr) {
+        self.server = address;
+        self.tree = None;
+    }
+
+    /// All names about which something was said.
+    pub(super) fn mentioned(&self) -> impl Iterator<Item = Domain> {
+        let faulty = self.faults.keys().map(|(owner, _)| Domain::parse(owner));
+        let known = self.names.keys().chain(self.declared.keys());
+        known.cloned().chain(faulty)
+    }
+
+    pub(super) fn set_fault(&mut self, owner: &str, only: Option<RecordType>, fault: Fault) {
+        self.faults.insert((normal(owner), only), fault);
+        self.tree = None;
+    }
+
+    pub(super) fn mend(&mut self, owner: &str) {
+        let owner = normal(owner);
+        self.faults.retain(|(faulty, _), _| *faulty != owner);
         self.tree = None;
     }
 

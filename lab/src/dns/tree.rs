@@ -2,9 +2,10 @@
 //! say about it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 use std::sync::{Arc, OnceLock};
 
-use hickory_proto::rr::rdata::{NS, SOA};
+use hickory_proto::rr::rdata::{A, NS, SOA};
 use hickory_proto::rr::{RData, Record, RecordType};
 
 use super::Fault;
@@ -99,7 +100,7 @@ impl Tree {
     }
 
     fn fill(&mut self, store: &Store) {
-        let server = (Domain::parse(SERVER), server_address());
+        let server = (Domain::parse(SERVER), server_address(store.server));
         let names = store.names.iter().chain([(&server.0, &server.1)]);
         for (owner, sets) in names {
             let apex = self.enclosing(owner).apex.clone();
@@ -317,10 +318,11 @@ impl LiveZone {
     }
 }
 
-/// The root, every top-level name, every name of two labels, and what was declared.
+/// The root, every top-level name, every name of two labels, and what was declared. A name that has only faults counts:
+/// what is made up for it would be bogus in a signed zone.
 fn apexes(store: &Store) -> BTreeSet<Domain> {
     let mut apexes = BTreeSet::from([Domain::default(), Domain::parse("test")]);
-    for owner in store.names.keys().chain(store.declared.keys()) {
+    for owner in store.mentioned() {
         apexes.insert(owner.ancestor(1));
         apexes.insert(owner.ancestor(2));
     }
@@ -343,8 +345,8 @@ fn stranger() -> &'static Key {
     KEY.get_or_init(|| Key::new(Algorithm::EcdsaP256, Role::KeySigning))
 }
 
-fn server_address() -> Sets {
-    let address = RData::A(hickory_proto::rr::rdata::A::new(127, 0, 0, 1));
+fn server_address(address: Ipv4Addr) -> Sets {
+    let address = RData::A(A(address));
     let set = RrSet {
         record_type: RecordType::A,
         ttl: TTL,
