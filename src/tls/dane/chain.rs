@@ -71,8 +71,10 @@ impl<'a> Chain<'a> {
     fn presented_anchors(&self, record: &Tlsa) -> (Vec<Anchor>, Option<CertificateProblem>) {
         let (mut anchors, mut refused) = (Vec::new(), None);
         for (_, certificate) in self.above_the_leaf(record) {
+            if self.search().is_leaf(certificate) {
+                continue;
+            }
             match Anchor::of_certificate(certificate) {
-                Ok(anchor) if self.search().is_leaf(&anchor) => {}
                 Ok(anchor) => anchors.push(anchor),
                 Err(problem) => refused = Some(problem),
             }

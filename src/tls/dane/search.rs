@@ -12,7 +12,6 @@ use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, TrustAnch
 use std::time::{Duration, SystemTime};
 use webpki::{
     EndEntityCert, Error, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage, VerifiedPath,
-    spki_for_anchor,
 };
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
@@ -70,11 +69,11 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Whether the anchor is the leaf itself, under the leaf's own name and key.
-    pub(super) fn is_leaf(&self, anchor: &Anchor) -> bool {
-        DistinguishedNames::of(self.leaf)
-            .is_some_and(|names| names.subject == anchor.trust.subject.as_ref())
-            && public_key(self.leaf) == Some(spki_for_anchor(&anchor.trust))
+    /// Whether a certificate is the leaf, or another of the leaf's own name and key.
+    pub(super) fn is_leaf(&self, certificate: &CertificateDer<'_>) -> bool {
+        let subject = |cert| DistinguishedNames::of(cert).map(|names| names.subject);
+        subject(certificate) == subject(self.leaf)
+            && public_key(certificate) == public_key(self.leaf)
     }
 
     /// The anchors that a record with a whole certificate or key itself contains, if somebody seeks them.
@@ -84,7 +83,7 @@ impl<'a> Search<'a> {
                 let certificate = CertificateDer::from_slice(&record.data);
                 Anchor::of_certificate(&certificate)
                     .into_iter()
-                    .filter(|anchor| self.is_sought(anchor) && !self.is_leaf(anchor))
+                    .filter(|anchor| self.is_sought(anchor) && !self.is_leaf(&certificate))
                     .collect()
             }
             // Whose key it is, it does not say: whoever is sought as issuer.

@@ -1,4 +1,4 @@
-mod dane_table;
+mod dane;
 mod handshake;
 mod judgement;
 mod resumption;
