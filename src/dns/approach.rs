@@ -11,7 +11,7 @@ pub(super) enum Approach {
     Stopgap,
     /// Signatures are checked here.
     Validate,
-    /// Likewise, but the root cannot be validated: what is bogus is so because of that.
+    /// Likewise, but the root cannot be validated.
     ValidateInVain,
     /// The server's AD bit tells.
     Believe,
@@ -50,8 +50,78 @@ impl Approach {
         }
     }
 
+    /// Whether DNSSEC is not known to work: what is bogus is so because of that.
+    pub(super) fn is_in_vain(self) -> bool {
+        matches!(self, Self::ValidateInVain | Self::BelieveOnlyAd)
+    }
+
     /// Whether the servers validate.
     pub(super) fn believes(self) -> bool {
         self.asking() == Asking::Verdict
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_after_every_probe() {
+        use Approach::{Believe, BelieveOnlyAd, Plain, Stopgap, Validate, ValidateInVain};
+        use DnssecUnavailable::{Defer, WithoutDane};
+        let here = Some(DnssecStatus::Works(Validation::InProcess));
+        let there = Some(DnssecStatus::Works(Validation::Servers));
+        let broken = Some(DnssecStatus::Broken(String::new()));
+        let silent = Some(DnssecStatus::NoAnswer(String::new()));
+        for (mode, unavailable, [not_probed, after_silence, after_broken, after_work]) in [
+            (Dnssec::Off, Defer, [Plain; 4]),
+            (Dnssec::Off, WithoutDane, [Plain; 4]),
+            (
+                Dnssec::Validate,
+                Defer,
+                [Validate, Validate, ValidateInVain, Validate],
+            ),
+            (
+                Dnssec::Validate,
+                WithoutDane,
+                [Validate, Validate, Stopgap, Validate],
+            ),
+            (
+                Dnssec::Auto,
+                Defer,
+                [Validate, Validate, ValidateInVain, Validate],
+            ),
+            (
+                Dnssec::Auto,
+                WithoutDane,
+                [Validate, Validate, Stopgap, Validate],
+            ),
+            (
+                Dnssec::TrustAd,
+                Defer,
+                [BelieveOnlyAd, BelieveOnlyAd, BelieveOnlyAd, Believe],
+            ),
+            (
+                Dnssec::TrustAd,
+                WithoutDane,
+                [Stopgap, Stopgap, Stopgap, Believe],
+            ),
+        ] {
+            let works = if mode == Dnssec::TrustAd {
+                &there
+            } else {
+                &here
+            };
+            for (probed, expected) in [
+                (&None, not_probed),
+                (&silent, after_silence),
+                (&broken, after_broken),
+                (works, after_work),
+            ] {
+                let got = Approach::of(mode, unavailable, probed.as_ref());
+                assert_eq!(got, expected, "{mode:?} {unavailable:?} {probed:?}");
+            }
+        }
+        assert_eq!(Approach::of(Dnssec::Auto, Defer, there.as_ref()), Believe);
     }
 }

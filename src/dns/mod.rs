@@ -10,6 +10,8 @@ mod cache;
 mod exchange;
 mod interpret;
 mod judge;
+#[cfg(test)]
+mod modes;
 mod probe;
 mod question;
 mod resolver;

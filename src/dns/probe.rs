@@ -11,7 +11,7 @@ use super::cache::{Cache, Entry};
 use super::exchange::Asking;
 use super::trust::{Trust, anchor_keys};
 use super::upstream::Upstream;
-use super::validate::{Anchor, Budget};
+use super::validate::{Anchor, Budget, Flaw};
 use super::wire::{Flags, Reply};
 use super::{DnsSettings, Dnssec, DnssecStatus, DnssecUnavailable, LookupFailure, Validation};
 use futures_util::future::join_all;
@@ -191,11 +191,23 @@ impl Probe<'_> {
     /// Whether the server gives the anchor's keys with a good signature.
     async fn signed(&self, server: usize) -> Result<(), Trouble> {
         let reply = self.keys(server, Asking::Signatures).await?;
-        let read = anchor_keys(&reply, self.anchor, &mut Budget::new());
-        match read {
-            Ok(_) => Ok(()),
-            Err(failure) => Err(Trouble::Broken(self.says(server, &failure))),
-        }
+        let Err(flaw) = anchor_keys(&reply, self.anchor, &mut Budget::new()) else {
+            return Ok(());
+        };
+        let hint = if flaw == Flaw::NoSignature {
+            ": answers come without signatures"
+        } else if matches!(flaw, Flaw::Expired | Flaw::NotYetValid) {
+            "; is the clock right?"
+        } else if flaw == Flaw::NotTheAnchor {
+            "; see dns.trust_anchor"
+        } else {
+            ""
+        };
+        let zone = &self.anchor.zone;
+        Err(Trouble::Broken(self.says(
+            server,
+            &format!("the keys of {zone} are not proven: {flaw}{hint}"),
+        )))
     }
 
     /// Whether the server calls the anchor's keys authentic.

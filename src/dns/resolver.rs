@@ -304,7 +304,7 @@ impl Shared {
                 {
                     avoid = server;
                 }
-                Err(LookupFailure::Bogus(_)) if approach == Approach::ValidateInVain => {
+                Err(LookupFailure::Bogus(_)) if approach.is_in_vain() => {
                     return Err(LookupFailure::DnssecBroken);
                 }
                 other => return other,

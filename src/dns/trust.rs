@@ -5,7 +5,9 @@
 use super::cache::{Asker, Cache, Entry, Outcome, Pending};
 use super::upstream::{Told, Upstream};
 use super::validate::names::{labels, last};
-use super::validate::{Anchor, Anchors, Budget, Flaw, Fork, RrSet, WallClock, Way, ZoneKeys};
+use super::validate::{
+    Anchor, Anchors, Budget, Flaw, Fork, RrSet, Verified, WallClock, Way, ZoneKeys,
+};
 use super::wire::Reply;
 use super::{FAILURE, LookupFailure, POSITIVE};
 use crate::clock;
@@ -163,7 +165,10 @@ impl Trust {
         let Work {
             budget, deadline, ..
         } = work;
-        let read = |reply: &Reply| anchor_keys(reply, anchor, budget);
+        let read = |reply: &Reply| match anchor_keys(reply, anchor, budget) {
+            Ok((keys, verified)) => Ok(((keys, verified.ttl), Told::Secure)),
+            Err(flaw) => Err(bogus(&anchor.zone, RecordType::DNSKEY, flaw)),
+        };
         let (keys, ttl) = self.upstream.ask_signed(&query, *deadline, read).await?;
         Ok((Standing::Secure(Arc::new(keys), Beneath::Something), ttl))
     }
@@ -213,20 +218,14 @@ impl Trust {
     }
 }
 
-/// Reads the keys of an anchor's zone from a reply, with how many seconds they hold.
+/// Reads the keys of an anchor's zone from a reply.
 pub(super) fn anchor_keys(
     reply: &Reply,
     anchor: &Anchor,
     budget: &mut Budget,
-) -> Result<((ZoneKeys, u32), Told), LookupFailure> {
+) -> Result<(ZoneKeys, Verified), Flaw> {
     let found = RrSet::find(&reply.answers, &anchor.zone, RecordType::DNSKEY);
-    let keys = found
-        .ok_or(Flaw::NoDnskey)
-        .and_then(|set| anchor.keys(&set, now(), budget));
-    match keys {
-        Ok((keys, verified)) => Ok(((keys, verified.ttl), Told::Secure)),
-        Err(flaw) => Err(bogus(&anchor.zone, RecordType::DNSKEY, flaw)),
-    }
+    anchor.keys(&found.ok_or(Flaw::NoDnskey)?, now(), budget)
 }
 
 fn fork(

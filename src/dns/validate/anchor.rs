@@ -1,9 +1,10 @@
 //! Trust anchors: where validation starts (RFC 4035 §4.4, RFC 7958).
 //!
 //! A file holds DS or DNSKEY records in zone-file format, as unbound's `root.key` does with its comments
-//! of state (RFC 5011). The anchor of the root may be joined or replaced by those of other zones; names
-//! that no anchor is above are not validated.
+//! of state (RFC 5011). Anchors of other zones are used besides that of the root; if the file has none for
+//! the root, IANA's is used, so that nothing is left without.
 
+use super::anchor_file::{AnchorRecord, entries};
 use super::budget::Budget;
 use super::flaw::Flaw;
 use super::keys::{Delegation, ZoneKeys, is_supported};
@@ -80,14 +81,18 @@ impl Anchors {
             return Err(format!("{shown}: larger than {MAX_FILE} octets"));
         }
         let text = String::from_utf8(octets).map_err(|_| format!("{shown}: not a text file"))?;
-        Self::read(&text).map_err(|(line, why)| match line {
+        let mut anchors = Self::read(&text).map_err(|(line, why)| match line {
             0 => format!("{shown}: {why}"),
             _ => format!("{shown}:{line}: {why}"),
-        })
+        })?;
+        if !anchors.0.iter().any(|anchor| anchor.zone.is_root()) {
+            anchors.0.extend(Self::iana().0);
+        }
+        Ok(anchors)
     }
 
     /// Fails with the line's number, 0 for the whole.
-    pub(super) fn read(text: &str) -> Result<Self, (usize, String)> {
+    fn read(text: &str) -> Result<Self, (usize, String)> {
         let mut anchors = Self(Vec::new());
         let mut owner = None;
         for entry in entries(text)? {
@@ -139,176 +144,137 @@ impl Anchors {
     }
 }
 
-enum AnchorRecord {
-    Ds(Ds),
-    Key(Dnskey),
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns::testing::name;
 
-/// The words of one record, of one line or several in parentheses.
-struct Entry<'a> {
-    line: usize,
-    /// The line starts with a blank: the owner is that of the record before.
-    same_owner: bool,
-    words: Vec<&'a str>,
-    /// What unbound notes of a key (RFC 5011 §4): `;;state=2`.
-    state: Option<u8>,
-}
+    const KEY: &str = "AwEAAag=";
 
-fn entries(text: &str) -> Result<Vec<Entry<'_>>, (usize, String)> {
-    let mut entries: Vec<Entry<'_>> = Vec::new();
-    let mut open: Option<usize> = None;
-    for (number, line) in text.lines().enumerate().map(|(i, line)| (i + 1, line)) {
-        let (content, comment) = line.split_once(';').unwrap_or((line, ""));
-        if open.is_none() && !content.trim().is_empty() {
-            entries.push(Entry {
-                line: number,
-                same_owner: content.starts_with([' ', '\t']),
-                words: Vec::new(),
-                state: None,
-            });
-        }
-        let Some(entry) = entries.last_mut().filter(|_| !content.trim().is_empty()) else {
-            continue;
+    /// `zone:DS records:keys` of each anchor, or the error.
+    fn say(text: &str) -> String {
+        let anchors = match Anchors::read(text) {
+            Ok(anchors) => anchors,
+            Err((line, why)) => return format!("{line}: {why}"),
         };
-        let mut rest = content;
-        while let Some(at) = rest.find(['(', ')']) {
-            entry.words.extend(rest[..at].split_whitespace());
-            match (&rest[at..=at], open) {
-                ("(", None) => open = Some(number),
-                (")", Some(_)) => open = None,
-                _ => return Err((number, "parentheses do not match".into())),
-            }
-            rest = &rest[at + 1..];
+        let one = |a: &Anchor| format!("{}:{}:{}", a.zone, a.ds.len(), a.keys.len());
+        let all: Vec<String> = anchors.0.iter().map(one).collect();
+        all.join(" ")
+    }
+
+    #[test]
+    fn the_root_of_iana() {
+        assert_eq!(say(IANA), ".:2:0");
+        let anchors = Anchors::iana();
+        assert_eq!(anchors.0[0].ds[0].key_tag, 20326);
+        assert_eq!(anchors.0[0].ds[1].key_tag, 38696);
+        assert_eq!(anchors.above(&name("a.test.")), Some(&anchors.0[0]));
+    }
+
+    #[test]
+    fn files_as_they_are_found() {
+        let digest = "E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D";
+        let (half, rest) = digest.split_at(32);
+        for (what, text, expected) in [
+            ("DS", format!(". IN DS 1 8 2 {digest}"), ".:1:0"),
+            (
+                "lower case",
+                format!(". in ds 1 8 2 {}", digest.to_lowercase()),
+                ".:1:0",
+            ),
+            ("TTL", format!(". 86400 IN DS 1 8 2 {digest}"), ".:1:0"),
+            ("class first", format!(". IN 1h DS 1 8 2 {digest}"), ".:1:0"),
+            (
+                "no class",
+                format!(".\tDS\t1 8 2 {half} {rest} ; no class"),
+                ".:1:0",
+            ),
+            (
+                "lines",
+                format!("$TTL 60\n. IN DS 1 8 2 (\n {half} ; half\n\n {rest} )\n"),
+                ".:1:0",
+            ),
+            (
+                "same owner",
+                format!(". DNSKEY 257 3 8 {KEY}\n\tDNSKEY 257 3 8 {KEY}"),
+                ".:0:2",
+            ),
+            (
+                "zones",
+                format!("Test DS 1 8 2 {digest}\n. DNSKEY 257 3 8 {KEY}"),
+                "Test.:1:0 .:0:1",
+            ),
+            (
+                "of unbound",
+                format!(
+                    "; autotrust trust anchor file\n;;id: . 1\n;;last_queried: 1\n\
+                     .\t86400\tIN\tDNSKEY\t257 3 8 {KEY} ;{{id = 20326 (ksk), size = 2048b}} ;;state=2 [  VALID  ] ;;count=0\n\
+                     .\t86400\tIN\tDNSKEY\t257 3 8 {KEY} ;{{id = 1 (ksk), size = 2048b}} ;;state=1 [ ADDPEND ] ;;count=3\n"
+                ),
+                ".:0:1",
+            ),
+            (
+                "revoked",
+                format!(". DNSKEY 385 3 8 {KEY}\n. DNSKEY 257 3 8 {KEY}"),
+                ".:0:1",
+            ),
+        ] {
+            assert_eq!(say(&text), expected, "{what}");
         }
-        entry.words.extend(rest.split_whitespace());
-        entry.state = entry.state.or_else(|| state_in(comment));
     }
-    match open {
-        Some(number) => Err((number, "the parenthesis is not closed".into())),
-        None => Ok(entries),
-    }
-}
 
-fn state_in(comment: &str) -> Option<u8> {
-    let (_, after) = comment.split_once(";state=")?;
-    after.get(..1)?.parse().ok()
-}
-
-impl Entry<'_> {
-    /// `None` for what is no record or is not in force.
-    fn read(&self, owner: &mut Option<Name>) -> Result<Option<(Name, AnchorRecord)>, String> {
-        let mut words = self.words.iter().copied().peekable();
-        if words.peek().is_some_and(|word| word.starts_with('$')) {
-            return match self.words[0] {
-                "$TTL" => Ok(None),
-                other => Err(format!("{other} is not understood")),
-            };
+    #[test]
+    fn errors_name_the_line() {
+        for (text, expected) in [
+            ("", "0: no DS or DNSKEY record that is in force"),
+            ("; nothing", "0: no DS or DNSKEY record that is in force"),
+            (
+                ". DNSKEY 385 3 8 AwEAAag=",
+                "0: no DS or DNSKEY record that is in force",
+            ),
+            (". DS 1 200 2 00", "1: the digest has the wrong length"),
+            (". DS 1 8 9 00", "0: no algorithm for . is understood"),
+            (
+                ". DNSKEY 257 3 200 AwEAAag=",
+                "0: no algorithm for . is understood",
+            ),
+            (
+                "\n. A 192.0.2.1",
+                "2: A: only DS and DNSKEY records are anchors",
+            ),
+            (". DS 1 8 2", "1: the digest is not hexadecimal"),
+            (". DS 1 8 2 0g", "1: the digest is not hexadecimal"),
+            (". DS 70000 8 2 00", "1: \"70000\" is no key tag"),
+            (
+                ". DS 1",
+                "1: a DS record has a key tag, an algorithm, a digest type and a digest",
+            ),
+            (". DNSKEY 257 3 8 AwE", "1: the key is not base64"),
+            (". DNSKEY 257 3 8 ====", "1: the key is not base64"),
+            (". DNSKEY 257 3 8", "1: the key is not base64"),
+            (" DS 1 8 2 00", "1: a record without a name"),
+            ("a..b DS 1 8 2 00", "1: \"a..b\" is not a name"),
+            (".", "1: a name without a record"),
+            ("\n. DS ( 1 8\n2 00", "2: the parenthesis is not closed"),
+            (". DS ) 1 8", "1: parentheses do not match"),
+            ("$INCLUDE x", "1: $INCLUDE is not understood"),
+        ] {
+            assert_eq!(say(text), expected, "{text}");
         }
-        if !self.same_owner {
-            *owner = Some(owner_name(words.next().unwrap_or_default())?);
-        }
-        let zone = owner.clone().ok_or("a record without a name")?;
-        let is_filler = |word: &str| {
-            word.eq_ignore_ascii_case("IN")
-                || word.bytes().next().is_some_and(|b| b.is_ascii_digit())
-        };
-        while words.next_if(|word| is_filler(word)).is_some() {}
-        let record_type = words.next().unwrap_or_default().to_ascii_uppercase();
-        let fields: Vec<&str> = words.collect();
-        let record = match &record_type[..] {
-            "DS" => AnchorRecord::Ds(ds(&fields)?),
-            "DNSKEY" => AnchorRecord::Key(dnskey(&fields)?),
-            "" => return Err("a name without a record".into()),
-            other => return Err(format!("{other}: only DS and DNSKEY records are anchors")),
-        };
-        let revoked = matches!(&record, AnchorRecord::Key(key) if !key.is_zone_key());
-        // VALID and MISSING are trusted, other states are not (RFC 5011 §4.2).
-        let in_force = self.state.is_none_or(|state| matches!(state, 2 | 3));
-        Ok((in_force && !revoked).then_some((zone, record)))
     }
-}
 
-fn owner_name(word: &str) -> Result<Name, String> {
-    let wrong = || format!("{word:?} is not a name");
-    if word.is_empty() || word.contains('\\') {
-        return Err(wrong());
+    #[test]
+    fn the_root_is_always_anchored() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), format!("corp. DNSKEY 257 3 8 {KEY}")).unwrap();
+        let anchors = Anchors::load(file.path()).unwrap();
+        assert_eq!(anchors.above(&name("a.corp.")).unwrap().zone, name("corp."));
+        assert_eq!(anchors.above(&name("corp.a.")).unwrap().ds.len(), 2);
+        assert!(check_trust_anchor(file.path()).is_ok());
+        std::fs::write(file.path(), "\nx").unwrap();
+        let shown = file.path().display().to_string();
+        let expected = Err(format!("{shown}:2: a name without a record"));
+        assert_eq!(check_trust_anchor(file.path()), expected);
+        assert!(check_trust_anchor("/nowhere".as_ref()).is_err());
     }
-    let mut name = Name::from_ascii(word).map_err(|_| wrong())?;
-    name.set_fqdn(true);
-    Ok(name)
-}
-
-fn ds(fields: &[&str]) -> Result<Ds, String> {
-    let [tag, algorithm, digest_type, digest @ ..] = fields else {
-        return Err("a DS record has a key tag, an algorithm, a digest type and a digest".into());
-    };
-    let ds = Ds {
-        key_tag: number(tag, "key tag")?,
-        algorithm: number(algorithm, "algorithm")?,
-        digest_type: number(digest_type, "digest type")?,
-        digest: hex(&digest.concat())
-            .ok_or("the digest is not hexadecimal")?
-            .into(),
-    };
-    let length = match ds.digest_type {
-        1 => Some(20),
-        2 => Some(32),
-        4 => Some(48),
-        _ => None,
-    };
-    if length.is_some_and(|length| length != ds.digest.len()) {
-        return Err("the digest has the wrong length".into());
-    }
-    Ok(ds)
-}
-
-fn dnskey(fields: &[&str]) -> Result<Dnskey, String> {
-    let [flags, protocol, algorithm, key @ ..] = fields else {
-        return Err("a DNSKEY record has flags, a protocol, an algorithm and a key".into());
-    };
-    let flags: u16 = number(flags, "flags")?;
-    let mut data = flags.to_be_bytes().to_vec();
-    data.push(number(protocol, "protocol")?);
-    data.push(number(algorithm, "algorithm")?);
-    let key = base64(&key.concat()).filter(|key| !key.is_empty());
-    data.extend(key.ok_or("the key is not base64")?);
-    Dnskey::read(&data).ok_or_else(|| Flaw::NoKey.to_string())
-}
-
-fn number<N: std::str::FromStr>(word: &str, what: &str) -> Result<N, String> {
-    word.parse().map_err(|_| format!("{word:?} is no {what}"))
-}
-
-fn hex(digits: &str) -> Option<Vec<u8>> {
-    if digits.is_empty() || !digits.len().is_multiple_of(2) {
-        return None;
-    }
-    let value = |digit: u8| char::from(digit).to_digit(16);
-    let pairs = digits.as_bytes().chunks_exact(2);
-    pairs
-        .map(|pair| u8::try_from(value(pair[0])? << 4 | value(pair[1])?).ok())
-        .collect()
-}
-
-/// RFC 4648 §4, with padding.
-fn base64(text: &str) -> Option<Vec<u8>> {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut octets = Vec::new();
-    if !text.len().is_multiple_of(4) {
-        return None;
-    }
-    let digits = text.trim_end_matches('=');
-    if text.len() - digits.len() > 2 {
-        return None;
-    }
-    for group in digits.as_bytes().chunks(4) {
-        let mut bits: u32 = 0;
-        for digit in group {
-            let value = ALPHABET.iter().position(|letter| letter == digit)?;
-            bits = bits << 6 | u32::try_from(value).ok()?;
-        }
-        bits <<= 6 * (4 - group.len());
-        octets.extend_from_slice(&bits.to_be_bytes()[1..group.len()]);
-    }
-    Some(octets)
 }

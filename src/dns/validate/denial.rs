@@ -4,6 +4,7 @@
 use super::budget::Budget;
 use super::flaw::Flaw;
 use super::keys::ZoneKeys;
+use super::names::{last, wildcard_at};
 use super::nsec::NsecSet;
 use super::nsec3::Nsec3Set;
 use super::rdata::{Nsec, Nsec3, TypeBitmap};
@@ -66,18 +67,24 @@ impl Denials {
                 Err(Flaw::TooMuchWork) => return Err(Flaw::TooMuchWork),
                 Err(_) => continue,
             };
-            // One that was made from a wildcard says nothing about its owner.
-            if verified.origin != Origin::Exact {
-                continue;
-            }
             ttl = ttl.min(verified.ttl);
             let records = authorities
                 .iter()
                 .filter(|record| record.record_type == record_type && record.owner == *owner);
-            if record_type == RecordType::NSEC {
-                nsec.extend(records.filter_map(Nsec::read));
-            } else {
-                nsec3.extend(records.filter_map(Nsec3::read));
+            match (record_type, verified.origin) {
+                (RecordType::NSEC, Origin::Exact) => nsec.extend(records.filter_map(Nsec::read)),
+                // One that a server has given another name speaks for the wildcard that it is of.
+                (RecordType::NSEC, Origin::Wildcard { encloser }) => {
+                    let Some(wildcard) = wildcard_at(&last(owner, encloser)) else {
+                        continue;
+                    };
+                    nsec.extend(records.filter_map(Nsec::read).map(|nsec| Nsec {
+                        owner: wildcard.clone(),
+                        ..nsec
+                    }));
+                }
+                (_, Origin::Exact) => nsec3.extend(records.filter_map(Nsec3::read)),
+                (_, Origin::Wildcard { .. }) => {}
             }
         }
         Ok(Self {

@@ -2,6 +2,9 @@
 //! in, verdict out. What has to be asked for is asked by [`super::trust`].
 
 pub(super) mod anchor;
+mod anchor_file;
+#[cfg(test)]
+mod bind_tests;
 mod budget;
 mod canonical;
 mod delegation;
