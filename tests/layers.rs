@@ -37,6 +37,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("hickory_resolver", &["dns"]),
     ("hickory_proto", &["dns"]),
     ("hickory_net", &["dns"]),
+    // rustls has a module of this name, which tls uses.
+    ("aws_lc_rs", &["dns", "tls"]),
     ("rusqlite", &["store"]),
     ("prometheus", &["ledger"]),
     ("axum", &["admin"]),

@@ -4,59 +4,59 @@
 //! Bounded by two generations: when the young one is full it becomes the old one, and what was in the
 //! old one and has not been used since is forgotten. A hit costs a lock and a clone of an `Arc`.
 
-use super::{Answer, LookupFailure};
+use super::LookupFailure;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::sync::watch;
 
-/// What a lookup came to.
-pub(super) type Outcome<T> = Result<Arc<Answer<T>>, LookupFailure>;
+/// What a lookup came to; cheap to clone.
+pub(super) type Outcome<V> = Result<V, LookupFailure>;
 
 /// Shards, so that sessions on several threads seldom wait for each other; a power of two.
 const SHARDS: usize = 16;
 
 /// Outcomes of lookups by key.
-pub(super) struct Cache<K, T> {
-    shards: [Mutex<Shard<K, T>>; SHARDS],
+pub(super) struct Cache<K, V> {
+    shards: [Mutex<Shard<K, V>>; SHARDS],
     hasher: RandomState,
     /// Entries of one generation of one shard.
     generation: usize,
 }
 
-struct Shard<K, T> {
-    young: HashMap<K, Kept<T>>,
-    old: HashMap<K, Kept<T>>,
-    pending: HashMap<K, Pending<T>>,
+struct Shard<K, V> {
+    young: HashMap<K, Kept<V>>,
+    old: HashMap<K, Kept<V>>,
+    pending: HashMap<K, Pending<V>>,
 }
 
-struct Kept<T> {
-    outcome: Outcome<T>,
+struct Kept<V> {
+    outcome: Outcome<V>,
     until: Instant,
 }
 
 /// The answer that will come; `None` until then.
-pub(super) struct Pending<T>(watch::Receiver<Option<Outcome<T>>>);
+pub(super) struct Pending<V>(watch::Receiver<Option<Outcome<V>>>);
 
 /// What a caller has to do.
-pub(super) enum Entry<K: Eq + Hash, T> {
+pub(super) enum Entry<K: Eq + Hash, V> {
     /// Nothing: it is known.
-    Known(Outcome<T>),
+    Known(Outcome<V>),
     /// Wait for whoever asks already.
-    Asked(Pending<T>),
+    Asked(Pending<V>),
     /// Ask, and settle; others wait for it.
-    Ask(Asker<K, T>, Pending<T>),
+    Ask(Asker<K, V>, Pending<V>),
 }
 
 /// The duty to find out. Dropped without an outcome, it wakes the waiting with a failure.
-pub(super) struct Asker<K: Eq + Hash, T> {
-    cache: Arc<Cache<K, T>>,
+pub(super) struct Asker<K: Eq + Hash, V> {
+    cache: Arc<Cache<K, V>>,
     key: K,
-    sender: watch::Sender<Option<Outcome<T>>>,
+    sender: watch::Sender<Option<Outcome<V>>>,
 }
 
-impl<K: Eq + Hash + Clone, T> Cache<K, T> {
+impl<K: Eq + Hash + Clone, V: Clone> Cache<K, V> {
     /// Keeps at most about `capacity` outcomes.
     pub(super) fn new(capacity: usize) -> Arc<Self> {
         Arc::new(Self {
@@ -67,7 +67,7 @@ impl<K: Eq + Hash + Clone, T> Cache<K, T> {
     }
 
     /// Looks `key` up; what is not known and not being asked becomes the caller's to ask.
-    pub(super) fn enter(self: &Arc<Self>, key: &K, now: Instant) -> Entry<K, T> {
+    pub(super) fn enter(self: &Arc<Self>, key: &K, now: Instant) -> Entry<K, V> {
         let mut shard = self.shard(key);
         if let Some(outcome) = shard.find(key, now, self.generation) {
             return Entry::Known(outcome);
@@ -86,8 +86,8 @@ impl<K: Eq + Hash + Clone, T> Cache<K, T> {
     }
 }
 
-impl<K: Eq + Hash, T> Cache<K, T> {
-    fn shard(&self, key: &K) -> MutexGuard<'_, Shard<K, T>> {
+impl<K: Eq + Hash, V> Cache<K, V> {
+    fn shard(&self, key: &K) -> MutexGuard<'_, Shard<K, V>> {
         // The low bits choose the bucket inside the map, the high ones the shard.
         let hash = self.hasher.hash_one(key);
         let index = (hash >> 32) as usize % SHARDS;
@@ -97,9 +97,9 @@ impl<K: Eq + Hash, T> Cache<K, T> {
     }
 }
 
-impl<K: Eq + Hash + Clone, T> Asker<K, T> {
+impl<K: Eq + Hash + Clone, V: Clone> Asker<K, V> {
     /// Tells those who wait, and keeps the outcome until `until`.
-    pub(super) fn settle(self, outcome: Outcome<T>, until: Instant) {
+    pub(super) fn settle(self, outcome: Outcome<V>, until: Instant) {
         let kept = Kept {
             outcome: outcome.clone(),
             until,
@@ -111,15 +111,15 @@ impl<K: Eq + Hash + Clone, T> Asker<K, T> {
     }
 }
 
-impl<K: Eq + Hash, T> Drop for Asker<K, T> {
+impl<K: Eq + Hash, V> Drop for Asker<K, V> {
     fn drop(&mut self) {
         self.cache.shard(&self.key).pending.remove(&self.key);
     }
 }
 
-impl<T> Pending<T> {
+impl<V: Clone> Pending<V> {
     /// Waits; as long as a question may take, since that is what bounds the asker.
-    pub(super) async fn outcome(mut self) -> Outcome<T> {
+    pub(super) async fn outcome(mut self) -> Outcome<V> {
         let aborted = || {
             Err(LookupFailure::ServerFailure(
                 "the lookup was aborted".into(),
@@ -132,7 +132,7 @@ impl<T> Pending<T> {
     }
 }
 
-impl<K, T> Default for Shard<K, T> {
+impl<K, V> Default for Shard<K, V> {
     fn default() -> Self {
         Self {
             young: HashMap::new(),
@@ -142,9 +142,9 @@ impl<K, T> Default for Shard<K, T> {
     }
 }
 
-impl<K: Eq + Hash, T> Shard<K, T> {
+impl<K: Eq + Hash, V: Clone> Shard<K, V> {
     /// Finds what still holds; something found in the old generation moves to the young one.
-    fn find(&mut self, key: &K, now: Instant, generation: usize) -> Option<Outcome<T>> {
+    fn find(&mut self, key: &K, now: Instant, generation: usize) -> Option<Outcome<V>> {
         if let Some(kept) = self.young.get(key) {
             return (now < kept.until).then(|| kept.outcome.clone());
         }
@@ -157,7 +157,7 @@ impl<K: Eq + Hash, T> Shard<K, T> {
         Some(outcome)
     }
 
-    fn keep(&mut self, key: K, kept: Kept<T>, generation: usize) {
+    fn keep(&mut self, key: K, kept: Kept<V>, generation: usize) {
         if self.young.len() >= generation && !self.young.contains_key(&key) {
             self.old = std::mem::take(&mut self.young);
         }
@@ -168,11 +168,11 @@ impl<K: Eq + Hash, T> Shard<K, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dns::{Existence, Proof};
+    use crate::dns::{Answer, Existence, Proof};
     use crate::names::DomainName;
     use std::time::Duration;
 
-    fn answer(record: u32) -> Outcome<u32> {
+    fn answer(record: u32) -> Outcome<Arc<Answer<u32>>> {
         Ok(Arc::new(Answer {
             records: vec![record],
             existence: Existence::Present,
@@ -182,14 +182,14 @@ mod tests {
         }))
     }
 
-    fn put(cache: &Arc<Cache<u32, u32>>, key: u32, now: Instant, until: Instant) {
+    fn put(cache: &Arc<Cache<u32, Arc<Answer<u32>>>>, key: u32, now: Instant, until: Instant) {
         match cache.enter(&key, now) {
             Entry::Ask(asker, _) => asker.settle(answer(key), until),
             Entry::Known(_) | Entry::Asked(_) => panic!("{key} is known"),
         }
     }
 
-    fn known(cache: &Arc<Cache<u32, u32>>, key: u32, now: Instant) -> bool {
+    fn known(cache: &Arc<Cache<u32, Arc<Answer<u32>>>>, key: u32, now: Instant) -> bool {
         matches!(cache.enter(&key, now), Entry::Known(_))
     }
 

@@ -2,6 +2,7 @@
 //! the next server when one fails or is slow.
 
 use super::LookupFailure;
+use super::wire::{Explanation, Flags, HEADER, Reply};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use hickory_resolver::proto::op::{Edns, Message, Query, ResponseCode};
@@ -32,6 +33,23 @@ const MAX_SERVERS: usize = 3;
 /// Questions on the wire at once; each has a socket of its own. The others wait.
 const MAX_QUESTIONS: usize = 512;
 
+/// What is asked of a server besides the question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asking {
+    /// Nothing.
+    Plain,
+    /// Signatures, and data even if the server finds them bogus: we judge (RFC 4035 §3.2.2, RFC 6840 §5.9).
+    Signatures,
+    /// The server's own judgement (RFC 6840 §5.7).
+    Verdict,
+}
+
+/// A reply, and who gave it, as an index into the servers.
+pub(super) struct Answered {
+    pub reply: Reply,
+    pub server: usize,
+}
+
 /// The servers that are asked, the one that answered last first.
 pub(super) struct Servers {
     addresses: Vec<SocketAddr>,
@@ -58,13 +76,15 @@ impl Servers {
     pub(super) async fn ask(
         &self,
         question: &Query,
+        asking: Asking,
+        avoid: Option<usize>,
         deadline: Instant,
-    ) -> Result<Message, LookupFailure> {
+    ) -> Result<Answered, LookupFailure> {
         let Ok(Ok(_slot)) = timeout_at(deadline, self.slots.acquire()).await else {
             return Err(LookupFailure::TimedOut);
         };
         let patience = deadline.saturating_duration_since(Instant::now()) / 4;
-        let mut plan = self.plan();
+        let mut plan = self.plan(avoid);
         let mut running = FuturesUnordered::new();
         let mut next_at = Instant::now();
         let mut failure = LookupFailure::TimedOut;
@@ -73,7 +93,9 @@ impl Servers {
                 match plan.pop_front() {
                     Some(server) => {
                         let address = self.addresses[server];
-                        running.push(async move { (server, attempt(address, question).await) });
+                        running.push(
+                            async move { (server, attempt(address, question, asking).await) },
+                        );
                         next_at = Instant::now() + patience;
                     }
                     None if running.is_empty() => return Err(failure),
@@ -82,9 +104,9 @@ impl Servers {
             }
             tokio::select! {
                 Some((server, result)) = running.next() => match result {
-                    Ok(message) => {
+                    Ok(reply) => {
                         self.preferred.store(server, Ordering::Relaxed);
-                        return Ok(message);
+                        return Ok(Answered { reply, server });
                     }
                     Err(reason) => {
                         if !matches!(reason, LookupFailure::Malformed(_)) {
@@ -100,11 +122,29 @@ impl Servers {
         }
     }
 
-    /// Whom to ask in which order, as indices.
-    fn plan(&self) -> VecDeque<usize> {
+    /// Asks this one server once.
+    pub(super) async fn ask_one(
+        &self,
+        server: usize,
+        question: &Query,
+        asking: Asking,
+        deadline: Instant,
+    ) -> Result<Reply, LookupFailure> {
+        let address = self.addresses[server];
+        match timeout_at(deadline, attempt(address, question, asking)).await {
+            Ok(result) => result,
+            Err(_) => Err(LookupFailure::TimedOut),
+        }
+    }
+
+    /// Whom to ask in which order, as indices; one that is to be avoided only if there is no other.
+    fn plan(&self, avoid: Option<usize>) -> VecDeque<usize> {
         let count = self.addresses.len();
         let first = self.preferred.load(Ordering::Relaxed);
-        let round = (0..count.min(MAX_SERVERS)).map(|i| (first + i) % count);
+        let round = (0..count)
+            .map(|i| (first + i) % count)
+            .filter(|server| count == 1 || Some(*server) != avoid)
+            .take(MAX_SERVERS);
         std::iter::repeat_n(round, TRIES_PER_SERVER)
             .flatten()
             .collect()
@@ -112,40 +152,63 @@ impl Servers {
 }
 
 /// Asks one server; an old one that chokes on EDNS once more without (RFC 6891 §6.2.2).
-async fn attempt(server: SocketAddr, question: &Query) -> Result<Message, LookupFailure> {
+async fn attempt(
+    server: SocketAddr,
+    question: &Query,
+    asking: Asking,
+) -> Result<Reply, LookupFailure> {
     let mut edns = Edns::new();
     edns.set_max_payload(UDP_PAYLOAD);
-    let mut reply = over_udp_or_tcp(server, query_for(question, Some(edns))).await?;
+    edns.set_dnssec_ok(asking != Asking::Plain);
+    let mut reply = over_udp_or_tcp(server, query_for(question, asking, Some(edns))).await?;
     if matches!(
-        reply.response_code,
+        reply.code,
         ResponseCode::FormErr | ResponseCode::NotImp | ResponseCode::BADVERS
     ) {
-        reply = over_udp_or_tcp(server, query_for(question, None)).await?;
+        reply = over_udp_or_tcp(server, query_for(question, asking, None)).await?;
     }
-    let code = reply.response_code;
+    let code = reply.code;
     if matches!(code, ResponseCode::NoError | ResponseCode::NXDomain) {
         return Ok(reply);
     }
     Err(LookupFailure::ServerFailure(format!(
-        "{} from {server}",
-        mnemonic(code)
+        "{} from {server}{}",
+        mnemonic(code),
+        explained(&reply.explanations)
     )))
 }
 
-fn query_for(question: &Query, edns: Option<Edns>) -> Message {
+fn query_for(question: &Query, asking: Asking, edns: Option<Edns>) -> Message {
     // The identifier comes from the thread's cryptographic generator (RFC 5452 §9.2).
     let mut message = Message::query();
     message.metadata.recursion_desired = true;
+    message.metadata.checking_disabled = asking == Asking::Signatures;
+    message.metadata.authentic_data = asking == Asking::Verdict;
     message.add_query(question.clone());
     message.edns = edns;
     message
 }
 
+/// What the server says of its failure (RFC 8914), as an addition to a sentence.
+pub(super) fn explained(explanations: &[Explanation]) -> String {
+    let texts = explanations.iter().map(|Explanation { code, text }| {
+        let code = format!("; EDE {code}");
+        match &text[..] {
+            "" => code,
+            _ => format!("{code}: {text}"),
+        }
+    });
+    texts.collect()
+}
+
+/// How a server says that it has failed, or that the answer is bogus.
+pub(super) const SERVFAIL: &str = "SERVFAIL";
+
 /// The code as tools print it (RFC 1035 §4.1.1, RFC 2136 §2.2).
 fn mnemonic(code: ResponseCode) -> String {
     let names = [
         (ResponseCode::FormErr, "FORMERR"),
-        (ResponseCode::ServFail, "SERVFAIL"),
+        (ResponseCode::ServFail, SERVFAIL),
         (ResponseCode::NotImp, "NOTIMP"),
         (ResponseCode::Refused, "REFUSED"),
         (ResponseCode::NotAuth, "NOTAUTH"),
@@ -156,12 +219,12 @@ fn mnemonic(code: ResponseCode) -> String {
     }
 }
 
-async fn over_udp_or_tcp(server: SocketAddr, query: Message) -> Result<Message, LookupFailure> {
+async fn over_udp_or_tcp(server: SocketAddr, query: Message) -> Result<Reply, LookupFailure> {
     let bytes = query
         .to_vec()
         .map_err(|e| LookupFailure::Malformed(e.to_string()))?;
     let reply = over_udp(server, &query, &bytes).await?;
-    if !reply.truncation {
+    if !reply.flags.has(Flags::TRUNCATED) {
         return Ok(reply);
     }
     over_tcp(server, &query, &bytes).await
@@ -173,7 +236,7 @@ async fn over_udp(
     server: SocketAddr,
     query: &Message,
     bytes: &[u8],
-) -> Result<Message, LookupFailure> {
+) -> Result<Reply, LookupFailure> {
     let failed = |e: io::Error| unreachable(server, &e);
     let any: IpAddr = match server {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
@@ -186,9 +249,9 @@ async fn over_udp(
     for _ in 0..MAX_STRAY {
         let length = socket.recv(&mut buffer).await.map_err(failed)?;
         match read_reply(&buffer[..length], query) {
-            Reply::Ours(message) => return Ok(*message),
-            Reply::Stray => {}
-            Reply::Broken(why) => return Err(malformed(server, &why)),
+            Heard::Ours(reply) => return Ok(*reply),
+            Heard::Stray => {}
+            Heard::Broken(why) => return Err(malformed(server, &why)),
         }
     }
     Err(malformed(server, "too many stray datagrams"))
@@ -198,7 +261,7 @@ async fn over_tcp(
     server: SocketAddr,
     query: &Message,
     bytes: &[u8],
-) -> Result<Message, LookupFailure> {
+) -> Result<Reply, LookupFailure> {
     let failed = |e: io::Error| unreachable(server, &e);
     let mut stream = TcpStream::connect(server).await.map_err(failed)?;
     let length = u16::try_from(bytes.len())
@@ -209,10 +272,12 @@ async fn over_tcp(
     let mut buffer = vec![0; usize::from(length)];
     stream.read_exact(&mut buffer).await.map_err(failed)?;
     match read_reply(&buffer, query) {
-        Reply::Ours(message) if message.truncation => Err(malformed(server, "truncated over TCP")),
-        Reply::Ours(message) => Ok(*message),
-        Reply::Stray => Err(malformed(server, "an answer to another question")),
-        Reply::Broken(why) => Err(malformed(server, &why)),
+        Heard::Ours(reply) if reply.flags.has(Flags::TRUNCATED) => {
+            Err(malformed(server, "truncated over TCP"))
+        }
+        Heard::Ours(reply) => Ok(*reply),
+        Heard::Stray => Err(malformed(server, "an answer to another question")),
+        Heard::Broken(why) => Err(malformed(server, &why)),
     }
 }
 
@@ -225,43 +290,32 @@ fn malformed(server: SocketAddr, why: &str) -> LookupFailure {
 }
 
 /// What a datagram is to us.
-enum Reply {
-    Ours(Box<Message>),
+enum Heard {
+    Ours(Box<Reply>),
     /// Not an answer to our question (RFC 5452 §9.1): as if it had not come.
     Stray,
     Broken(String),
 }
 
-/// Header of a message (RFC 1035 §4.1.1).
-const HEADER: usize = 12;
-
-fn read_reply(bytes: &[u8], query: &Message) -> Reply {
-    let Some(header) = bytes.get(..HEADER) else {
-        return Reply::Stray;
+fn read_reply(bytes: &[u8], query: &Message) -> Heard {
+    let Some([high, low, flags, ..]) = bytes.get(..HEADER) else {
+        return Heard::Stray;
     };
-    let id = u16::from_be_bytes([header[0], header[1]]);
-    let is_response = header[2] & 0x80 != 0;
-    if id != query.id || !is_response {
-        return Reply::Stray;
+    let is_response = flags & 0x80 != 0;
+    if u16::from_be_bytes([*high, *low]) != query.id || !is_response {
+        return Heard::Stray;
     }
-    // Checked before parsing, which reserves room for as many questions as are announced.
-    if u16::from_be_bytes([header[4], header[5]]) > 1 {
-        return Reply::Broken("more than one question".into());
-    }
-    let message = match Message::from_vec(bytes) {
-        Ok(message) => message,
-        Err(error) => return Reply::Broken(error.to_string()),
+    let reply = match Reply::read(bytes) {
+        Ok(reply) => reply,
+        Err(error) => return Heard::Broken(error.to_string()),
     };
     // Some servers send errors without the question.
-    let bare_error = message.queries.is_empty()
-        && !matches!(
-            message.response_code,
-            ResponseCode::NoError | ResponseCode::NXDomain
-        );
-    if message.queries == query.queries || bare_error {
-        Reply::Ours(Box::new(message))
+    let bare_error = reply.question.is_none()
+        && !matches!(reply.code, ResponseCode::NoError | ResponseCode::NXDomain);
+    if reply.question.as_ref() == query.queries.first() || bare_error {
+        Heard::Ours(Box::new(reply))
     } else {
-        Reply::Stray
+        Heard::Stray
     }
 }
 
@@ -275,7 +329,7 @@ mod tests {
 
     fn query() -> Message {
         let name = Name::from_ascii("example.com.").unwrap();
-        query_for(&Query::query(name, RecordType::MX), None)
+        query_for(&Query::query(name, RecordType::MX), Asking::Plain, None)
     }
 
     fn response_to(query: &Message) -> Message {
@@ -317,9 +371,9 @@ mod tests {
             ("a cut header", with(|_| {})[..11].to_vec(), "stray"),
         ] {
             let got = match read_reply(&bytes, &query) {
-                Reply::Ours(_) => "ours",
-                Reply::Stray => "stray",
-                Reply::Broken(_) => "broken",
+                Heard::Ours(_) => "ours",
+                Heard::Stray => "stray",
+                Heard::Broken(_) => "broken",
             };
             assert_eq!(got, expected, "{what}");
         }
@@ -330,7 +384,7 @@ mod tests {
         let query = query();
         let mut bytes = response_to(&query).to_vec().unwrap();
         bytes[4..6].copy_from_slice(&u16::MAX.to_be_bytes());
-        assert!(matches!(read_reply(&bytes, &query), Reply::Broken(_)));
+        assert!(matches!(read_reply(&bytes, &query), Heard::Broken(_)));
     }
 
     proptest! {
@@ -343,7 +397,7 @@ mod tests {
             let mut bytes = response_to(&query).to_vec().unwrap();
             bytes[6..12].copy_from_slice(&counts);
             bytes.extend(tail);
-            if let Reply::Ours(message) = read_reply(&bytes, &query) {
+            if let Heard::Ours(message) = read_reply(&bytes, &query) {
                 let _ = interpret::read(&message, &query.queries[0], Chain::EMPTY);
             }
         }

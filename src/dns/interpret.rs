@@ -1,9 +1,11 @@
 //! What a reply says about a question: records, absence, or an alias whose target must be asked for.
-//! Pure: no I/O, no clock.
+//! Pure: no I/O, no clock. Nothing is believed here; what is said is proven elsewhere.
 
+use super::validate::names::{is_below, substitute};
+use super::wire::{Flags, Record, Reply, append, plain_name};
 use super::{Existence, LookupFailure, MAX_ALIASES};
-use hickory_resolver::proto::op::{Message, Query, ResponseCode};
-use hickory_resolver::proto::rr::{DNSClass, Name, RData, Record, RecordType};
+use hickory_resolver::proto::op::{Query, ResponseCode};
+use hickory_resolver::proto::rr::{Name, RecordType};
 
 /// The chain of aliases so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +23,33 @@ impl Chain {
 }
 
 /// What a reply brought.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Reading {
+    /// The aliases of this reply, in order.
+    pub links: Vec<Link>,
+    /// With those aliases.
+    pub chain: Chain,
+    pub step: Step,
+}
+
+/// A record that leads from one name to another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Link {
+    /// The CNAME record of this owner.
+    Alias(Name),
+    /// The DNAME record of this owner, above the name, and whether the CNAME record that the server made of
+    /// it is the right one (RFC 6672 §3.1).
+    Redirection(Name, Synthesis),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Synthesis {
+    /// Or there is none.
+    Right,
+    Wrong,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
     Done(Found),
     /// The reply ends in an alias: ask for its target.
@@ -29,9 +57,10 @@ pub(super) enum Step {
 }
 
 /// The end of a lookup.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Found {
-    pub records: Vec<RData>,
+    /// Data of the records.
+    pub records: Vec<Box<[u8]>>,
     pub existence: Existence,
     /// The end of the chain, which the existence is about (RFC 2308 §2.1, RFC 6604 §3).
     pub owner: Name,
@@ -41,56 +70,62 @@ pub(super) struct Found {
 
 /// Reads the reply to `question`, which `chain` led to.
 pub(super) fn read(
-    message: &Message,
+    reply: &Reply,
     question: &Query,
     mut chain: Chain,
-) -> Result<Step, LookupFailure> {
+) -> Result<Reading, LookupFailure> {
     let mut owner = question.name().clone();
-    let before = chain.aliases;
+    let mut links = Vec::new();
     loop {
-        let (records, ttl) = records_of(message, &owner, question.query_type());
+        let hop = hop(reply, &owner)?;
+        let (mut records, ttl) = records_of(reply, &owner, question.query_type());
+        if let Some(made) = hop.as_ref().filter(|hop| hop.makes(question)) {
+            // The alias that was asked for is made of a DNAME record.
+            records = vec![data_of(&made.target)];
+            links.push(made.link.clone());
+            chain.ttl = chain.ttl.min(made.ttl);
+        }
         if !records.is_empty() {
-            if message.response_code == ResponseCode::NXDomain {
-                return Err(LookupFailure::Malformed("NXDOMAIN with records".into()));
+            if reply.code == ResponseCode::NXDomain {
+                return Err(malformed("NXDOMAIN with records"));
             }
-            return Ok(Step::Done(Found {
+            let found = Found {
                 records,
                 existence: Existence::Present,
                 owner,
                 ttl: Some(ttl.min(chain.ttl)),
-            }));
+            };
+            let step = Step::Done(found);
+            return Ok(Reading { links, chain, step });
         }
-        let Some((target, ttl)) = alias_of(message, &owner) else {
+        let Some(hop) = hop else {
             break;
         };
         chain.aliases += 1;
-        chain.ttl = chain.ttl.min(ttl);
+        chain.ttl = chain.ttl.min(hop.ttl);
         if chain.aliases > MAX_ALIASES {
             return Err(LookupFailure::TooManyAliases);
         }
-        owner = target;
+        links.push(hop.link);
+        owner = hop.target;
     }
-    absence(message, owner, chain, before)
+    let step = absence(reply, owner, chain, &links)?;
+    Ok(Reading { links, chain, step })
 }
 
 /// Neither records nor a further alias for `owner`.
 fn absence(
-    message: &Message,
+    reply: &Reply,
     owner: Name,
     chain: Chain,
-    before: usize,
+    links: &[Link],
 ) -> Result<Step, LookupFailure> {
-    let soa = message.authorities.iter().find_map(|record| {
-        let RData::SOA(soa) = &record.data else {
-            return None;
-        };
-        Some(seconds(record.ttl).min(seconds(soa.minimum)))
-    });
-    let existence = if message.response_code == ResponseCode::NXDomain {
+    let soa = reply.authorities.iter().find_map(negative_ttl);
+    let existence = if reply.code == ResponseCode::NXDomain {
         Existence::NxDomain
-    } else if soa.is_none() && chain.aliases > before {
+    } else if soa.is_none() && !links.is_empty() {
         return Ok(Step::Follow(owner, chain));
-    } else if soa.is_none() && is_referral(message) {
+    } else if soa.is_none() && is_referral(reply) {
         // A server that does not recurse: its "not here" must not become "does not exist".
         return Err(LookupFailure::ServerFailure(
             "a referral: the server does not recurse".into(),
@@ -106,68 +141,139 @@ fn absence(
     }))
 }
 
-fn is_referral(message: &Message) -> bool {
-    !message.authoritative
-        && !message.recursion_available
-        && message
-            .authorities
-            .iter()
-            .any(|record| record.record_type() == RecordType::NS)
+/// How long an absence holds by a SOA record (RFC 2308 §5).
+fn negative_ttl(record: &Record) -> Option<u32> {
+    if record.record_type != RecordType::SOA {
+        return None;
+    }
+    let (_, rest) = plain_name(&record.data)?;
+    let (_, numbers) = plain_name(rest)?;
+    let minimum = numbers.get(16..20)?;
+    let minimum = u32::from_be_bytes(minimum.try_into().ok()?);
+    Some(record.ttl.min(minimum))
 }
 
-fn records_of(message: &Message, owner: &Name, wanted: RecordType) -> (Vec<RData>, u32) {
+fn is_referral(reply: &Reply) -> bool {
+    !reply.flags.has(Flags::AUTHORITATIVE)
+        && !reply.flags.has(Flags::RECURSION_AVAILABLE)
+        && reply
+            .authorities
+            .iter()
+            .any(|record| record.record_type == RecordType::NS)
+}
+
+fn records_of(reply: &Reply, owner: &Name, wanted: RecordType) -> (Vec<Box<[u8]>>, u32) {
     let mut ttl = u32::MAX;
     let mut records = Vec::new();
-    for record in at(message, owner).filter(|record| record.record_type() == wanted) {
-        ttl = ttl.min(seconds(record.ttl));
+    for record in at(reply, owner).filter(|record| record.record_type == wanted) {
+        ttl = ttl.min(record.ttl);
         records.push(record.data.clone());
     }
     (records, ttl)
 }
 
-fn alias_of(message: &Message, owner: &Name) -> Option<(Name, u32)> {
-    at(message, owner).find_map(|record| {
-        let RData::CNAME(target) = &record.data else {
-            return None;
-        };
-        Some((target.0.clone(), seconds(record.ttl)))
-    })
+/// Where a name leads.
+struct Hop {
+    link: Link,
+    target: Name,
+    ttl: u32,
 }
 
-fn at<'a>(message: &'a Message, owner: &'a Name) -> impl Iterator<Item = &'a Record> {
-    message
+impl Hop {
+    fn makes(&self, question: &Query) -> bool {
+        question.query_type() == RecordType::CNAME && matches!(self.link, Link::Redirection(..))
+    }
+}
+
+fn data_of(name: &Name) -> Box<[u8]> {
+    let mut data = Vec::new();
+    append(name, &mut data);
+    data.into()
+}
+
+/// The next hop from `owner`: a CNAME record, unless a DNAME record above it has made it.
+fn hop(reply: &Reply, owner: &Name) -> Result<Option<Hop>, LookupFailure> {
+    if !is_signed(reply, owner)
+        && let Some(made) = redirection(reply, owner)
+    {
+        return made.map(Some);
+    }
+    let Some((target, ttl)) = alias_of(reply, owner) else {
+        return Ok(None);
+    };
+    Ok(Some(Hop {
+        link: Link::Alias(owner.clone()),
+        target: target?,
+        ttl,
+    }))
+}
+
+/// What a DNAME record above `owner` makes of it (RFC 6672 §2.2).
+fn redirection(reply: &Reply, owner: &Name) -> Option<Result<Hop, LookupFailure>> {
+    let dname = reply
         .answers
         .iter()
-        .filter(move |record| record.dns_class == DNSClass::IN && record.name == *owner)
+        .find(|record| record.record_type == RecordType::DNAME && is_below(owner, &record.owner))?;
+    let read = || {
+        let (to, _) = plain_name(&dname.data)?;
+        let target = substitute(owner, &dname.owner, &to)?;
+        let synthesis = match alias_of(reply, owner) {
+            Some((Ok(alias), _)) if alias == target => Synthesis::Right,
+            None => Synthesis::Right,
+            Some(_) => Synthesis::Wrong,
+        };
+        Some(Hop {
+            link: Link::Redirection(dname.owner.clone(), synthesis),
+            target,
+            ttl: dname.ttl,
+        })
+    };
+    Some(read().ok_or_else(|| malformed("a DNAME record")))
 }
 
-/// A TTL with its top bit set is zero (RFC 2181 §8).
-fn seconds(ttl: u32) -> u32 {
-    if ttl > i32::MAX.unsigned_abs() {
-        0
-    } else {
-        ttl
-    }
+fn alias_of(reply: &Reply, owner: &Name) -> Option<(Result<Name, LookupFailure>, u32)> {
+    let record = at(reply, owner).find(|record| record.record_type == RecordType::CNAME)?;
+    let target = plain_name(&record.data).map(|(target, _)| target);
+    Some((
+        target.ok_or_else(|| malformed("a CNAME record")),
+        record.ttl,
+    ))
+}
+
+/// Whether there is a signature for a CNAME record at `owner`: one that is made of a DNAME record has none.
+fn is_signed(reply: &Reply, owner: &Name) -> bool {
+    let covered = u16::from(RecordType::CNAME).to_be_bytes();
+    at(reply, owner)
+        .any(|record| record.record_type == RecordType::RRSIG && record.data.starts_with(&covered))
+}
+
+fn at<'a>(reply: &'a Reply, owner: &'a Name) -> impl Iterator<Item = &'a Record> {
+    reply
+        .answers
+        .iter()
+        .filter(move |record| record.owner == *owner)
+}
+
+fn malformed(what: &str) -> LookupFailure {
+    LookupFailure::Malformed(what.into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dns::testing::{a, cname, name, ns, soa};
-    use hickory_resolver::proto::op::OpCode;
+    use crate::dns::testing::{Record, a, cname, name, ns, read_back, response, soa};
 
-    fn reply(code: ResponseCode, answers: Vec<Record>, authorities: Vec<Record>) -> Message {
-        let mut message = Message::response(1, OpCode::Query);
-        message.metadata.response_code = code;
+    fn reply(code: ResponseCode, answers: Vec<Record>, authorities: Vec<Record>) -> Reply {
+        let mut message = response(code);
         message.answers = answers;
         message.authorities = authorities;
-        message
+        read_back(&message)
     }
 
     /// `existence owner ttl`, `follow target aliases ttl`, or the failure.
-    fn say(message: &Message, chain: Chain) -> String {
+    fn say(reply: &Reply, chain: Chain) -> String {
         let question = Query::query(name("a.test."), RecordType::A);
-        match read(message, &question, chain) {
+        match read(reply, &question, chain).map(|reading| reading.step) {
             Ok(Step::Done(found)) => format!(
                 "{:?} {} {:?} {}",
                 found.existence,
@@ -182,7 +288,7 @@ mod tests {
         }
     }
 
-    fn check(cases: Vec<(&str, Message, &str)>) {
+    fn check(cases: Vec<(&str, Reply, &str)>) {
         for (what, message, expected) in cases {
             assert_eq!(say(&message, Chain::EMPTY), expected, "{what}");
         }

@@ -3,9 +3,16 @@
 //! An [`Answer`] is records with their proof and the time until which they hold; absence is an answer
 //! too. Only "we could not find out" is an error.
 
+mod approach;
+#[cfg(test)]
+mod attacks;
 mod cache;
 mod exchange;
 mod interpret;
+mod judge;
+#[cfg(test)]
+mod modes;
+mod probe;
 mod question;
 mod resolver;
 mod system;
@@ -13,12 +20,21 @@ mod system;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod trust;
+mod upstream;
+mod validate;
+#[cfg(test)]
+mod validated;
+mod wire;
+#[cfg(test)]
+mod world;
 
 pub use resolver::{Dns, DnsSetupError};
+pub use validate::anchor::check_trust_anchor;
 
 use crate::names::DomainName;
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What was asked for, found or proven absent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +89,14 @@ pub enum LookupFailure {
 /// Longest CNAME chain that is followed.
 pub const MAX_ALIASES: usize = 10;
 
+/// Shortest and longest time that a positive answer is kept. The shortest lets one delivery see one
+/// answer.
+const POSITIVE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(86_400));
+
+/// How long a failure is kept, so that a server in trouble is not hammered (RFC 9520 §3.2: at least
+/// 1 s, at most 5 min).
+const FAILURE: Duration = Duration::from_secs(5);
+
 /// An MX record; `host` is `None` for the root, which is how a null MX is written (RFC 7505 §3).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MxRecord {
@@ -99,7 +123,7 @@ pub struct DnsSettings {
     /// Empty: those of /etc/resolv.conf.
     pub servers: Vec<std::net::SocketAddr>,
     /// For one question in all, retries included.
-    pub timeout: std::time::Duration,
+    pub timeout: Duration,
     pub dnssec: Dnssec,
     pub remote_ad: RemoteAd,
     pub unavailable: DnssecUnavailable,
@@ -172,7 +196,7 @@ impl Default for DnsSettings {
     fn default() -> Self {
         Self {
             servers: Vec::new(),
-            timeout: std::time::Duration::from_secs(5),
+            timeout: Duration::from_secs(5),
             dnssec: Dnssec::Off,
             remote_ad: RemoteAd::Distrust,
             unavailable: DnssecUnavailable::Defer,

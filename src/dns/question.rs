@@ -1,11 +1,11 @@
 //! The kinds of question that can be asked, and their records in our types.
 
+use super::wire::plain_name;
 use super::{Family, LookupFailure, MxRecord};
 use crate::dane::TlsaRdata;
 use crate::names::{DomainName, TlsaBaseDomain};
 use hickory_resolver::proto::op::Query;
-use hickory_resolver::proto::rr::{Name, RData, RecordType};
-use hickory_resolver::proto::serialize::binary::BinEncodable;
+use hickory_resolver::proto::rr::{Name, RecordType};
 use std::net::IpAddr;
 
 /// Records kept of one answer; an RRset of 64 KB must not sit in the cache.
@@ -16,10 +16,8 @@ pub(super) struct Question<T> {
     pub query: Query,
     /// The name asked for, in our type.
     pub name: DomainName,
-    /// The record type, for labels.
-    pub label: &'static str,
-    /// Drops records that are of no use.
-    pub convert: fn(Vec<RData>) -> Vec<T>,
+    /// Reads the records' data; drops those that are of no use.
+    pub convert: fn(Vec<Box<[u8]>>) -> Vec<T>,
 }
 
 impl Question<MxRecord> {
@@ -27,7 +25,6 @@ impl Question<MxRecord> {
         Ok(Self {
             query: Query::query(wire_name(name)?, RecordType::MX),
             name: name.clone(),
-            label: "MX",
             convert: mx_records,
         })
     }
@@ -35,14 +32,13 @@ impl Question<MxRecord> {
 
 impl Question<IpAddr> {
     pub(super) fn addresses(name: &DomainName, family: Family) -> Result<Self, LookupFailure> {
-        let (record_type, label) = match family {
-            Family::V4 => (RecordType::A, "A"),
-            Family::V6 => (RecordType::AAAA, "AAAA"),
+        let record_type = match family {
+            Family::V4 => RecordType::A,
+            Family::V6 => RecordType::AAAA,
         };
         Ok(Self {
             query: Query::query(wire_name(name)?, record_type),
             name: name.clone(),
-            label,
             convert: addresses,
         })
     }
@@ -56,7 +52,6 @@ impl Question<TlsaRdata> {
         Ok(Self {
             query: Query::query(wire, RecordType::TLSA),
             name: base.0.clone(),
-            label: "TLSA",
             convert: tlsa_records,
         })
     }
@@ -67,7 +62,6 @@ impl Question<DomainName> {
         Ok(Self {
             query: Query::query(wire_name(name)?, RecordType::CNAME),
             name: name.clone(),
-            label: "CNAME",
             convert: targets,
         })
     }
@@ -79,7 +73,6 @@ impl Question<DomainName> {
         Ok(Self {
             query: Query::query(reverse, RecordType::PTR),
             name,
-            label: "PTR",
             convert: names,
         })
     }
@@ -103,28 +96,27 @@ fn unwritable(name: &dyn std::fmt::Display) -> LookupFailure {
 
 /// The MX records that name a host (RFC 5321 §5.1: others of the set may be wrong), best first. The
 /// root counts only if it is alone (RFC 7505 §3).
-fn mx_records(records: Vec<RData>) -> Vec<MxRecord> {
+fn mx_records(records: Vec<Box<[u8]>>) -> Vec<MxRecord> {
     let alone = records.len() == 1;
-    let mut found: Vec<MxRecord> = records
-        .into_iter()
-        .filter_map(|record| {
-            let RData::MX(mx) = record else { return None };
-            let host = name_of(&mx.exchange);
-            let usable = host.is_some() || (alone && mx.exchange.is_root());
-            usable.then_some(MxRecord {
-                preference: mx.preference,
-                host,
-            })
+    let read = |data: &[u8]| {
+        let (preference, rest) = data.split_first_chunk()?;
+        let exchange = only_name(rest)?;
+        let host = name_of(&exchange);
+        let usable = host.is_some() || (alone && exchange.is_root());
+        usable.then_some(MxRecord {
+            preference: u16::from_be_bytes(*preference),
+            host,
         })
-        .collect();
+    };
+    let mut found: Vec<MxRecord> = records.iter().filter_map(|data| read(data)).collect();
     found.sort_by_key(|mx| mx.preference);
     found.truncate(MAX_RECORDS);
     found
 }
 
-fn addresses(records: Vec<RData>) -> Vec<IpAddr> {
+fn addresses(records: Vec<Box<[u8]>>) -> Vec<IpAddr> {
     let mut found = Vec::new();
-    for ip in records.iter().filter_map(RData::ip_addr) {
+    for ip in records.iter().filter_map(|data| address(data)) {
         if !found.contains(&ip) && found.len() < MAX_RECORDS {
             found.push(ip);
         }
@@ -132,38 +124,43 @@ fn addresses(records: Vec<RData>) -> Vec<IpAddr> {
     found
 }
 
-fn tlsa_records(records: Vec<RData>) -> Vec<TlsaRdata> {
-    let octets = records.iter().filter_map(|record| record.to_bytes().ok());
+/// The question was for one family; records of the other type never get here.
+fn address(data: &[u8]) -> Option<IpAddr> {
+    if let Ok(octets) = <[u8; 4]>::try_from(data) {
+        return Some(octets.into());
+    }
+    <[u8; 16]>::try_from(data).ok().map(IpAddr::from)
+}
+
+fn tlsa_records(records: Vec<Box<[u8]>>) -> Vec<TlsaRdata> {
+    let octets = records.into_iter().map(Vec::from);
     octets.take(MAX_RECORDS).map(TlsaRdata).collect()
 }
 
-fn targets(records: Vec<RData>) -> Vec<DomainName> {
-    let target = |record| {
-        let RData::CNAME(target) = record else {
-            return None;
-        };
-        name_of(&target.0)
-    };
-    records.into_iter().filter_map(target).take(1).collect()
+fn targets(records: Vec<Box<[u8]>>) -> Vec<DomainName> {
+    let mut targets = names(records);
+    targets.truncate(1);
+    targets
 }
 
-fn names(records: Vec<RData>) -> Vec<DomainName> {
+fn names(records: Vec<Box<[u8]>>) -> Vec<DomainName> {
     records
-        .into_iter()
-        .filter_map(|record| {
-            let RData::PTR(pointer) = record else {
-                return None;
-            };
-            name_of(&pointer.0)
-        })
+        .iter()
+        .filter_map(|data| name_of(&only_name(data)?))
         .take(MAX_RECORDS)
         .collect()
+}
+
+/// Data that are one name and nothing else.
+fn only_name(data: &[u8]) -> Option<Name> {
+    let (name, rest) = plain_name(data)?;
+    rest.is_empty().then_some(name)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dns::testing::mx;
+    use crate::dns::testing::{data, mx};
 
     #[test]
     fn mx_records_that_name_no_host_are_dropped() {
@@ -179,7 +176,7 @@ mod tests {
             (&[(0, "."), (10, "192.0.2.1.")], ""),
             (&[(10, "*.test."), (10, "c\\.d.test.")], ""),
         ] {
-            let records = set.iter().map(|(p, h)| mx("x.test.", *p, h, 60).data);
+            let records = set.iter().map(|(p, h)| data(&mx("x.test.", *p, h, 60)));
             let said: Vec<String> = mx_records(records.collect())
                 .iter()
                 .map(|mx| match &mx.host {
@@ -195,7 +192,7 @@ mod tests {
     fn huge_sets_are_cut_and_the_best_kept() {
         let records = (0..2000u16)
             .rev()
-            .map(|p| mx("x.test.", p, "a.test.", 60).data);
+            .map(|p| data(&mx("x.test.", p, "a.test.", 60)));
         let kept = mx_records(records.collect());
         assert_eq!((kept.len(), kept[0].preference), (MAX_RECORDS, 0));
     }

@@ -1,5 +1,6 @@
 //! A DNS server on loopback that says what a test tells it to say, and short forms for records.
 
+use crate::dns::wire::Reply;
 use crate::dns::{Dns, DnsSettings};
 use crate::names::DomainName;
 pub(crate) use hickory_resolver::proto::op::ResponseCode;
@@ -7,6 +8,7 @@ use hickory_resolver::proto::op::{Message, OpCode};
 pub(crate) use hickory_resolver::proto::rr::Record;
 use hickory_resolver::proto::rr::rdata::{A, AAAA, CNAME, MX, NS, PTR, SOA};
 use hickory_resolver::proto::rr::{Name, RData};
+use hickory_resolver::proto::serialize::binary::BinEncodable;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -127,6 +129,23 @@ pub(crate) fn response_to(query: &Message, code: ResponseCode) -> Message {
     message.metadata.response_code = code;
     message.add_queries(query.queries.iter().cloned());
     message
+}
+
+/// An empty message that answers nothing in particular.
+pub(crate) fn response(code: ResponseCode) -> Message {
+    let mut message = Message::response(1, OpCode::Query);
+    message.metadata.response_code = code;
+    message
+}
+
+/// The message as the resolver reads it.
+pub(in crate::dns) fn read_back(message: &Message) -> Reply {
+    Reply::read(&message.to_vec().unwrap()).unwrap()
+}
+
+/// The record's data without compression.
+pub(crate) fn data(record: &Record) -> Box<[u8]> {
+    record.data.to_bytes().unwrap().into()
 }
 
 fn from_zone(query: &Message, records: &[Record]) -> Message {

@@ -1,0 +1,226 @@
+//! What a reply is worth: each record of it traced to the trust anchor, or to a delegation that is
+//! proven to be unsigned (RFC 4035 §5). A chain of aliases is worth what its worst link is.
+
+use super::interpret::{Link, Reading, Step, Synthesis};
+use super::trust::{Standing, Trust, Work, bogus, now};
+use super::validate::{Absence, Denials, Flaw, Origin, RrSet, Verified, ZoneKeys, verify};
+use super::wire::Reply;
+use super::{Existence, LookupFailure, Proof};
+use hickory_resolver::proto::rr::{Name, RecordType};
+use std::sync::Arc;
+
+/// What a reply says, and what that is worth.
+pub(super) struct Judged {
+    pub step: Step,
+    pub proof: Proof,
+}
+
+/// What a part of a reply is worth, and for how many seconds.
+#[derive(Debug, Clone, Copy)]
+struct Worth {
+    proof: Proof,
+    ttl: u32,
+}
+
+impl Worth {
+    /// Proven to be unsigned: the records' own TTLs count.
+    const INSECURE: Self = Self {
+        proof: Proof::Insecure,
+        ttl: u32::MAX,
+    };
+    /// The beginning of a chain.
+    const SECURE: Self = Self {
+        proof: Proof::Secure,
+        ttl: u32::MAX,
+    };
+
+    fn and(self, other: Self) -> Self {
+        let proof = match (self.proof, other.proof) {
+            (Proof::Secure, Proof::Secure) => Proof::Secure,
+            (Proof::Insecure, _) | (_, Proof::Insecure) => Proof::Insecure,
+        };
+        let ttl = self.ttl.min(other.ttl);
+        Self { proof, ttl }
+    }
+}
+
+impl Trust {
+    /// Judges the reply to a question for `wanted`.
+    pub(super) async fn judge(
+        self: &Arc<Self>,
+        reply: &Reply,
+        wanted: RecordType,
+        reading: Reading,
+        work: &mut Work,
+    ) -> Result<Judged, LookupFailure> {
+        let Reading {
+            links,
+            mut chain,
+            step,
+        } = reading;
+        let mut worth = Worth::SECURE;
+        for link in &links {
+            worth = worth.and(self.link(reply, link, work).await?);
+        }
+        chain.ttl = chain.ttl.min(worth.ttl);
+        let mut found = match step {
+            Step::Done(found) => found,
+            Step::Follow(target, _) => {
+                let step = Step::Follow(target, chain);
+                let proof = worth.proof;
+                return Ok(Judged { step, proof });
+            }
+        };
+        let own = if found.existence == Existence::Present {
+            // An alias made of a DNAME record has been judged by it.
+            let made = wanted == RecordType::CNAME && !links.is_empty();
+            match made {
+                true => Worth::SECURE,
+                false => self.records(reply, &found.owner, wanted, work).await?,
+            }
+        } else {
+            let claimed = found.existence;
+            match self
+                .absence(reply, &found.owner, (wanted, claimed), work)
+                .await
+            {
+                Ok((existence, own)) => {
+                    found.existence = existence;
+                    own
+                }
+                // The server followed the aliases, but did not bring the proof of their end.
+                Err(LookupFailure::Bogus(_)) if !links.is_empty() => {
+                    let step = Step::Follow(found.owner, chain);
+                    let proof = worth.proof;
+                    return Ok(Judged { step, proof });
+                }
+                Err(failure) => return Err(failure),
+            }
+        };
+        worth = worth.and(own);
+        found.ttl = found.ttl.map(|ttl| ttl.min(worth.ttl));
+        Ok(Judged {
+            step: Step::Done(found),
+            proof: worth.proof,
+        })
+    }
+
+    async fn link(
+        self: &Arc<Self>,
+        reply: &Reply,
+        link: &Link,
+        work: &mut Work,
+    ) -> Result<Worth, LookupFailure> {
+        match link {
+            Link::Alias(owner) => self.records(reply, owner, RecordType::CNAME, work).await,
+            Link::Redirection(owner, Synthesis::Right) => {
+                self.records(reply, owner, RecordType::DNAME, work).await
+            }
+            Link::Redirection(owner, Synthesis::Wrong) => {
+                Err(bogus(owner, RecordType::DNAME, Flaw::WrongSynthesis))
+            }
+        }
+    }
+
+    /// Judges a set in the answer.
+    async fn records(
+        self: &Arc<Self>,
+        reply: &Reply,
+        owner: &Name,
+        record_type: RecordType,
+        work: &mut Work,
+    ) -> Result<Worth, LookupFailure> {
+        let Some(set) = RrSet::find(&reply.answers, owner, record_type) else {
+            return Err(bogus(owner, record_type, Flaw::NoSignature));
+        };
+        let mut worst = match set.signatures[..] {
+            [] => Flaw::NoSignature,
+            _ => Flaw::WrongSigner,
+        };
+        for signer in set.signers() {
+            let ground = self.ground(&signer, work).await?;
+            let keys = match &ground.standing {
+                Standing::Insecure => return Ok(Worth::INSECURE),
+                Standing::Secure(keys, _) if keys.zone == signer => keys,
+                Standing::Secure(..) => continue,
+            };
+            let checked = verify(&set, keys, now(), &mut work.budget)
+                .and_then(|verified| unexpanded(reply, owner, keys, verified, work));
+            match checked {
+                Ok(worth) => return Ok(worth),
+                Err(flaw) => worst = worst.max(flaw),
+            }
+        }
+        self.unsigned(owner, record_type, worst, work).await
+    }
+
+    /// Judges the claim that `owner` does not exist or has no such records.
+    async fn absence(
+        self: &Arc<Self>,
+        reply: &Reply,
+        owner: &Name,
+        (wanted, claimed): (RecordType, Existence),
+        work: &mut Work,
+    ) -> Result<(Existence, Worth), LookupFailure> {
+        let mut worst = Flaw::NoDenial;
+        for signer in Denials::signers(&reply.authorities, owner) {
+            let ground = self.ground(&signer, work).await?;
+            let keys = match &ground.standing {
+                Standing::Insecure => return Ok((claimed, Worth::INSECURE)),
+                Standing::Secure(keys, _) if keys.zone == signer => keys,
+                Standing::Secure(..) => continue,
+            };
+            let budget = &mut work.budget;
+            let shown =
+                Denials::collect(&reply.authorities, keys, now(), budget).and_then(|denials| {
+                    let absence = denials.absence(owner, wanted, claimed, budget)?;
+                    Ok((absence, denials.ttl))
+                });
+            match shown {
+                Ok((Absence { existence, proof }, ttl)) => {
+                    return Ok((existence, Worth { proof, ttl }));
+                }
+                Err(flaw) => worst = worst.max(flaw),
+            }
+        }
+        let worth = self.unsigned(owner, wanted, worst, work).await?;
+        Ok((claimed, worth))
+    }
+
+    /// What is not proven may stand only where nothing is signed.
+    async fn unsigned(
+        self: &Arc<Self>,
+        owner: &Name,
+        record_type: RecordType,
+        flaw: Flaw,
+        work: &mut Work,
+    ) -> Result<Worth, LookupFailure> {
+        match self.ground(owner, work).await?.standing {
+            Standing::Insecure => Ok(Worth::INSECURE),
+            Standing::Secure(..) => Err(bogus(owner, record_type, flaw)),
+        }
+    }
+}
+
+/// A set that comes from a wildcard needs the proof that nothing closer matches (RFC 4035 §5.3.4).
+fn unexpanded(
+    reply: &Reply,
+    owner: &Name,
+    zone: &ZoneKeys,
+    verified: Verified,
+    work: &mut Work,
+) -> Result<Worth, Flaw> {
+    let Origin::Wildcard { encloser } = verified.origin else {
+        return Ok(Worth {
+            proof: Proof::Secure,
+            ttl: verified.ttl,
+        });
+    };
+    let budget = &mut work.budget;
+    let denials = Denials::collect(&reply.authorities, zone, now(), budget)?;
+    let proof = denials
+        .no_closer_match(owner, encloser, budget)
+        .map_err(|flaw| flaw.max(Flaw::WildcardUnproven))?;
+    let ttl = verified.ttl.min(denials.ttl);
+    Ok(Worth { proof, ttl })
+}
