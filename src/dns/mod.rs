@@ -164,13 +164,6 @@ pub enum DnssecUnavailable {
     WithoutDane,
 }
 
-/// Checks a file of trust anchors; the error is a sentence with the line.
-pub fn check_trust_anchor(path: &std::path::Path) -> Result<(), String> {
-    std::fs::metadata(path)
-        .map(|_| ())
-        .map_err(|error| format!("{}: {error}", path.display()))
-}
-
 /// Whether DNSSEC works with the servers, as the last probe of the root found it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DnssecStatus {
