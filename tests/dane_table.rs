@@ -107,8 +107,39 @@ async fn check(certificates: &[Certificate]) {
 async fn chains_complete_or_not() {
     check(&[
         Certificate::Good,
+        Certificate::RootOmitted,
         Certificate::ByIntermediate,
+        Certificate::ByIntermediateRootOmitted,
         Certificate::IntermediateOmitted,
+        Certificate::Padded,
+    ])
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dates_names_and_purposes() {
+    check(&[
+        Certificate::Expired,
+        Certificate::NotYetValid,
+        Certificate::WrongName,
+        Certificate::Wildcard,
+        Certificate::ClientOnly,
+        Certificate::CommonName,
+        Certificate::CommonNameBesideSan,
+    ])
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn authorities_and_old_versions_as_servers() {
+    check(&[
+        Certificate::CommonNameWildcard,
+        Certificate::Authority,
+        Certificate::Version1,
+        Certificate::SelfSigned,
+        Certificate::SelfSignedAuthority,
+        Certificate::SelfSignedExpiredWrongName,
+        Certificate::SelfSignedVersion1,
     ])
     .await;
 }

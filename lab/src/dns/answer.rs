@@ -5,7 +5,7 @@ use std::time::Duration;
 use hickory_proto::op::{Edns, Message, MessageType, Metadata, Query, ResponseCode};
 use hickory_proto::rr::rdata::CNAME;
 use hickory_proto::rr::rdata::opt::EdnsOption;
-use hickory_proto::rr::{Name, RData, Record, RecordType};
+use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 
 use super::resolve::{Extent, Resolution, deny, resolve};
 use super::{Fault, Kind, Office, Question, Shared, Transport};
@@ -30,6 +30,14 @@ pub(super) struct Answer {
     pub(super) octets: Vec<u8>,
 }
 
+fn named_fault(shared: &Shared, query: &Query, question: &Question) -> Option<Fault> {
+    // There is no world but the Internet.
+    if query.query_class() != DNSClass::IN {
+        return Some(Fault::Refused);
+    }
+    lock(&shared.store).fault(&question.name, question.record_type)
+}
+
 pub(super) fn answer(
     shared: &Shared,
     octets: &[u8],
@@ -49,7 +57,7 @@ pub(super) fn answer(
         checking_disabled: request.metadata.checking_disabled,
         authentic_data: request.metadata.authentic_data,
     };
-    let named = lock(&shared.store).fault(&question.name, question.record_type);
+    let named = named_fault(shared, &query, &question);
     shared
         .asked
         .send_modify(|asked| asked.push(question.clone()));
