@@ -54,7 +54,7 @@ impl Anchor {
 
 /// How many intermediates may follow this certificate, `None` for any number; nothing at all where it
 /// says that it issues none.
-fn path_length(certificate: &X509Certificate<'_>) -> Option<Option<u32>> {
+pub(super) fn path_length(certificate: &X509Certificate<'_>) -> Option<Option<u32>> {
     // Versions before 3 cannot say; that it is one is known from the record (RFC 5280 §6.1.4(k)).
     if certificate.version() != X509Version::V3 {
         return Some(None);

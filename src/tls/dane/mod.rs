@@ -15,8 +15,8 @@
 //! The last line does not concern a whole key: what it signed, it signed, be it a self-signed leaf.
 
 mod anchor;
+mod by_hand;
 mod chain;
-mod direct;
 mod issuers;
 mod name;
 mod search;

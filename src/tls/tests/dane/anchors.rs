@@ -298,6 +298,25 @@ fn an_authority_that_serves_with_its_own_key_is_still_another_certificate() {
     }
 }
 
+/// Beyond it an honest domain has nothing to gain, and a dishonest one our time.
+#[test]
+fn paths_are_sought_for_sixteen_records() {
+    let mut roots: Vec<Authority> = (0..20).map(|_| Authority::root("root")).collect();
+    roots.sort_by(|a, b| a.cert.cmp(&b.cert));
+    let records: Vec<_> = roots.iter().map(|root| tlsa("2 0 0", &root.cert)).collect();
+    for (at, expected) in [(0, None), (15, None), (16, Some(TlsaMismatch))] {
+        let chain = roots[at].issue(&[MX], |_| {}).chain;
+        assert_eq!(problem(&chain, &records), expected, "{at}");
+    }
+    // Those that nobody names are not counted.
+    let others = (0..20).map(|n| tlsa("2 0 0", &Authority::root(&format!("{n}")).cert));
+    let records: Vec<_> = others.chain(records.into_iter().take(1)).collect();
+    assert_eq!(
+        problem(&roots[0].issue(&[MX], |_| {}).chain, &records),
+        None
+    );
+}
+
 #[test]
 fn names_stay_within_what_issuers_allow() {
     let constrained = |domain: &str| {
