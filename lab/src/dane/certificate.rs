@@ -161,8 +161,8 @@ impl Certificate {
             ..good
         };
         match self {
-            // RFC 7672 §3.2.3: a wildcard is one label, and without a DNS-ID the CN counts. RFC 5280 §6.1: at the end of
-            // a path version and CA flag are free.
+            // RFC 7672 §3.2.3: a wildcard is one label, and without a DNS-ID the CN counts. RFC 5280
+            // §6.1: at the end of a path version and CA flag are free.
             Self::Good
             | Self::Padded
             | Self::Wildcard
