@@ -216,6 +216,11 @@ pub(super) fn with_key(cert: &CertificateDer<'_>, spki: Vec<u8>) -> CertificateD
     rebuild(cert, |fields| fields[6] = spki)
 }
 
+/// The certificate with another subject: a Name in DER.
+pub(super) fn with_subject(cert: &CertificateDer<'_>, name: Vec<u8>) -> CertificateDer<'static> {
+    rebuild(cert, |fields| fields[5] = name)
+}
+
 /// An RSA key of this many bits, which nobody has the other half of.
 pub(super) fn rsa_spki(bits: usize) -> Vec<u8> {
     const RSA: [u8; 15] = *b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00";
@@ -268,7 +273,7 @@ fn length(der: &[u8]) -> (usize, usize) {
     (2 + octets, content)
 }
 
-fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
+pub(super) fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
     let mut der = vec![tag];
     match u16::try_from(content.len()).unwrap() {
         short @ 0..0x80 => der.push(short as u8),

@@ -37,6 +37,10 @@ pub enum Certificate {
     Authority,
     /// X.509 version 1, by the root.
     Version1,
+    /// CA:TRUE, by an intermediate.
+    AuthorityByIntermediate,
+    /// X.509 version 1, by an intermediate.
+    Version1ByIntermediate,
     /// By its own key.
     SelfSigned,
     /// By its own key, CA:TRUE: what `openssl req -x509` makes.
@@ -75,7 +79,7 @@ pub(super) struct Facts {
 
 impl Certificate {
     /// All kinds.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::Good,
         Self::RootOmitted,
         Self::ByIntermediate,
@@ -92,6 +96,8 @@ impl Certificate {
         Self::CommonNameBesideSan,
         Self::Authority,
         Self::Version1,
+        Self::AuthorityByIntermediate,
+        Self::Version1ByIntermediate,
         Self::SelfSigned,
         Self::SelfSignedAuthority,
         Self::SelfSignedExpiredWrongName,
@@ -104,10 +110,14 @@ impl Certificate {
         let wildcard = format!("*.{wildcard}");
         let good = Cert::new([host]);
         let wrong = Cert::new(["wrong.example"]);
+        let by_intermediate = good
+            .clone()
+            .with_intermediate(Intermediate::Sent)
+            .with_root();
         match self {
             Self::Good => good.with_root(),
             Self::RootOmitted => good,
-            Self::ByIntermediate => good.with_intermediate(Intermediate::Sent).with_root(),
+            Self::ByIntermediate => by_intermediate,
             Self::ByIntermediateRootOmitted => good.with_intermediate(Intermediate::Sent),
             Self::IntermediateOmitted => good.with_intermediate(Intermediate::Omitted).with_root(),
             Self::Padded => good.with_root().padded(100),
@@ -121,6 +131,8 @@ impl Certificate {
             Self::CommonNameBesideSan => wrong.with_root().common_name(host),
             Self::Authority => good.with_root().authority(),
             Self::Version1 => good.with_root().issued_version_1(),
+            Self::AuthorityByIntermediate => by_intermediate.authority(),
+            Self::Version1ByIntermediate => by_intermediate.issued_version_1(),
             Self::SelfSigned => good.self_signed(),
             Self::SelfSignedAuthority => good.self_signed_ca(),
             Self::SelfSignedExpiredWrongName => wrong.self_signed_ca().expired(),
@@ -149,8 +161,8 @@ impl Certificate {
             ..good
         };
         match self {
-            // RFC 7672 §3.2.3: a wildcard is one label, and without a DNS-ID the CN counts. RFC 5280 §6.1: at the end of
-            // a path version and CA flag are free.
+            // RFC 7672 §3.2.3: a wildcard is one label, and without a DNS-ID the CN counts. RFC 5280
+            // §6.1: at the end of a path version and CA flag are free.
             Self::Good
             | Self::Padded
             | Self::Wildcard
@@ -162,7 +174,9 @@ impl Certificate {
                 root: Root::Omitted,
                 ..good
             },
-            Self::ByIntermediate => by_intermediate,
+            Self::ByIntermediate | Self::AuthorityByIntermediate | Self::Version1ByIntermediate => {
+                by_intermediate
+            }
             Self::ByIntermediateRootOmitted => Facts {
                 root: Root::Omitted,
                 ..by_intermediate

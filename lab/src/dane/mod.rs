@@ -1,6 +1,6 @@
 //! DANE as tables: what an MX host presents, what its TLSA records say, and what must become of mail.
 //!
-//! The expectation is worked out from the description of a case by the rules of the RFCs ([`oracle`]); no
+//! The expectation is worked out from the description of a case by the rules of the RFCs (`oracle`); no
 //! certificate is parsed and no path is sought for it. A case is made real for any host name:
 //!
 //! ```

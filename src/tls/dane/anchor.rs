@@ -1,10 +1,12 @@
 //! Trust anchors that records stand for.
 //!
 //! An anchor is a name and a key (RFC 5280 §6.1.1(d)). Where a certificate says who they are, what it
-//! says against issuing certificates holds too, because the record vouches for the certificate (RFC 7671
-//! §5.2.1: "apply any relevant constraints"): CA flag and path length (RFC 5280 §4.2.1.9), key usage
-//! (§4.2.1.3), name constraints (§4.2.1.10). Its dates do not count, nor who signed it: it is no part of the path
-//! (§6.1), and how long it is an anchor is for DNSSEC to say.
+//! says about issuing holds too, because the record vouches for the certificate with its constraints (RFC
+//! 7671 §5.2.1): CA flag and path length (RFC 5280 §4.2.1.9), key usage (§4.2.1.3), name constraints
+//! (§4.2.1.10). The same is done where the record vouches for the key alone, as in Postfix.
+//!
+//! Its dates do not count, nor who signed it: it is no part of the path (RFC 5280 §6.1), and how long it is
+//! an anchor is for DNSSEC to say. (Postfix looks at the dates of anchors that are self-signed.)
 
 use crate::policy::CertificateProblem;
 use crate::tls::certificate::content;
@@ -54,7 +56,7 @@ impl Anchor {
 
 /// How many intermediates may follow this certificate, `None` for any number; nothing at all where it
 /// says that it issues none.
-fn path_length(certificate: &X509Certificate<'_>) -> Option<Option<u32>> {
+pub(super) fn path_length(certificate: &X509Certificate<'_>) -> Option<Option<u32>> {
     // Versions before 3 cannot say; that it is one is known from the record (RFC 5280 §6.1.4(k)).
     if certificate.version() != X509Version::V3 {
         return Some(None);

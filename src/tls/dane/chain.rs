@@ -10,7 +10,8 @@ use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm};
 use std::cell::{Cell, OnceCell};
 use std::time::SystemTime;
 
-/// Records for whose anchors a path is sought; a domain that publishes more of them means to keep us busy.
+/// Records for whose anchors a path is sought. Only anchors that somebody in the chain names as issuer are
+/// counted: a domain with more of them means to keep us busy.
 const MAX_SOUGHT: usize = 16;
 /// Longest subject shown, in characters.
 const MAX_SUBJECT: usize = 100;
@@ -98,11 +99,15 @@ impl<'a> Chain<'a> {
     }
 
     fn leads_to_one_of(&self, anchors: &[Anchor]) -> Result<(), CertificateProblem> {
-        let sought = self.sought.get();
-        if anchors.is_empty() || sought == MAX_SOUGHT {
+        if anchors.is_empty() {
             return Err(CertificateProblem::TlsaMismatch);
         }
-        self.sought.set(sought + 1);
+        if anchors.iter().any(|anchor| self.search().is_sought(anchor)) {
+            self.sought.set(self.sought.get() + 1);
+        }
+        if self.sought.get() > MAX_SOUGHT {
+            return Err(CertificateProblem::TlsaMismatch);
+        }
         self.search().path(anchors)?;
         name::check(self.leaf.0, &self.requirement.names)
     }

@@ -7,16 +7,19 @@
 //!
 //! | the record stands for | the anchor |
 //! |---|---|
-//! | a presented certificate above the leaf | that certificate, root or not (RFC 7671 §5.2.1) |
-//! | a whole certificate that is not presented | the certificate in the record (§5.2.2 of the same) |
-//! | a whole key that no presented issuer has | the key, under the name of the issuer sought (§5.2.3) |
+//! | a presented certificate above the leaf | that certificate, root or not (RFC 7671 §5.2.2) |
+//! | a whole certificate that is not presented | the certificate in the record (RFC 7671 §5.2) |
+//! | a whole key that no presented issuer has | the key, under the name of the issuer sought (RFC 7671 §5.2.3) |
 //! | the leaf | none: a certificate is no part of its own path (RFC 5280 §6.1), and Postfix agrees |
 //!
 //! The last line does not concern a whole key: what it signed, it signed, be it a self-signed leaf.
+//!
+//! webpki seeks the path ([`search`]); leaves that it takes for none, of version 1 or CA:TRUE, are followed by
+//! hand ([`by_hand`]).
 
 mod anchor;
+mod by_hand;
 mod chain;
-mod direct;
 mod issuers;
 mod name;
 mod search;

@@ -90,3 +90,32 @@ fn fits(common_name: &str, name: &DomainName) -> bool {
         (Some(_), None) | (None, _) => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tls::testing::{Authority, MX, name, tlv, with_subject};
+
+    /// RFC 6125 §1.8: one and only one common name in its RDN.
+    #[test]
+    fn a_common_name_stands_alone_in_its_part_of_the_subject() {
+        const CN: [u8; 5] = [6, 3, 0x55, 4, 3];
+        let common = |text: &str| tlv(0x30, &[CN.to_vec(), tlv(0x0C, text.as_bytes())].concat());
+        let rdn = |parts: &[&str]| {
+            let parts: Vec<u8> = parts.iter().flat_map(|text| common(text)).collect();
+            tlv(0x31, &parts)
+        };
+        let leaf = Authority::root("root").issue(&[], |_| {}).chain.remove(0);
+        for (subject, expected) in [
+            (vec![rdn(&[MX])], true),
+            (vec![rdn(&["a.test"]), rdn(&[MX])], true),
+            (vec![rdn(&[MX]), rdn(&["a.test"])], true),
+            (vec![rdn(&["a.test", MX])], false),
+            (vec![rdn(&[MX, MX])], false),
+            (vec![], false),
+        ] {
+            let leaf = with_subject(&leaf, tlv(0x30, &subject.concat()));
+            assert_eq!(check(&leaf, &[name(MX)]).is_ok(), expected, "{subject:?}");
+        }
+    }
+}

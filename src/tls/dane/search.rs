@@ -3,7 +3,7 @@
 
 use super::anchor::{Anchor, constrains_names, may_sign_certificates};
 use super::issuers::Issuers;
-use super::{direct, name};
+use super::{by_hand, name};
 use crate::dane::{Selector, Tlsa};
 use crate::policy::CertificateProblem;
 use crate::tls::certificate::{DistinguishedNames, public_key, validity};
@@ -97,7 +97,7 @@ impl<'a> Search<'a> {
     }
 
     /// Whether somebody names the anchor as issuer.
-    fn is_sought(&self, anchor: &Anchor) -> bool {
+    pub(super) fn is_sought(&self, anchor: &Anchor) -> bool {
         let subject = anchor.trust.subject.as_ref();
         self.issuers.names.iter().any(|name| name == subject)
     }
@@ -142,7 +142,13 @@ impl<'a> Search<'a> {
     fn path_on(&self, anchors: &[Anchor], terms: Terms) -> Result<(), CertificateProblem> {
         let found = match (self.by_webpki(anchors, terms), &self.read) {
             (Err(Error::UnsupportedCertVersion | Error::CaUsedAsEndEntity), Some(leaf)) => {
-                direct::check(leaf, anchors, terms, self.algorithms)
+                let ways = by_hand::Ways {
+                    anchors,
+                    issuers: &self.issuers.certificates,
+                    terms,
+                    algorithms: self.algorithms,
+                };
+                by_hand::check(leaf, &ways)
             }
             (found, _) => found,
         };

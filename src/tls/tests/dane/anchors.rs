@@ -71,43 +71,43 @@ fn an_anchor_of_version_1_is_one_because_the_record_says_so() {
     );
 }
 
+/// Leaves of both kinds: webpki's, and those whose path is sought by hand.
+const LEAVES: [Change; 2] = [|_| {}, |params| params.is_ca = ca()];
+
 /// RFC 7671 §5.2.1: constraints in the anchor's certificate apply.
 #[test]
-fn the_path_below_an_anchor_is_no_longer_than_it_allows() {
-    let limited = |length| {
-        let change = move |params: &mut CertificateParams| {
-            params.is_ca = IsCa::Ca(BasicConstraints::Constrained(length));
-        };
-        Authority::root_with("root", change)
-    };
+fn the_path_below_an_authority_is_no_longer_than_it_allows() {
     for (length, intermediates, expected) in [
         (0, 0, None),
         (0, 1, Some(Untrusted)),
         (1, 1, None),
         (1, 2, Some(Untrusted)),
     ] {
-        let root = limited(length);
-        let (mut chain, below) = match intermediates {
-            0 => (root.issue(&[MX], |_| {}).chain, None),
-            1 => {
-                let middle = root.intermediate();
-                (middle.issue(&[MX], |_| {}).chain, Some(middle))
+        let top = Authority::root("top");
+        let limited = top.intermediate_with("limited", |params| {
+            params.is_ca = IsCa::Ca(BasicConstraints::Constrained(length));
+        });
+        let middle = limited.intermediate();
+        let lower = middle.intermediate_with("lower", |_| {});
+        for leaf in LEAVES {
+            let mut chain = match intermediates {
+                0 => limited.issue(&[MX], leaf).chain,
+                1 => middle.issue(&[MX], leaf).chain,
+                _ => lower.issue(&[MX], leaf).chain,
+            };
+            chain.push(top.cert.clone());
+            for anchor in [&limited, &top] {
+                for fields in ["2 0 1", "2 1 1", "2 1 0"] {
+                    let got = problem(&chain, &[tlsa(fields, &anchor.cert)]);
+                    assert_eq!(got, expected, "{fields} {length} {intermediates}");
+                }
             }
-            _ => {
-                let lower = root.intermediate().intermediate_with("lower", |_| {});
-                (lower.issue(&[MX], |_| {}).chain, Some(lower))
+            // A bare key has no limits, and what is below the limit none of its own.
+            let bare = &chain[..=intermediates];
+            assert_eq!(problem(bare, &[tlsa("2 1 0", &limited.cert)]), None);
+            if intermediates == 1 {
+                assert_eq!(problem(&chain, &[tlsa("2 0 1", &middle.cert)]), None);
             }
-        };
-        let bare = chain.clone();
-        chain.push(root.cert.clone());
-        for fields in ["2 0 1", "2 1 1", "2 1 0"] {
-            let got = problem(&chain, &[tlsa(fields, &root.cert)]);
-            assert_eq!(got, expected, "{fields} {length} {intermediates}");
-        }
-        // A bare key has no limits, and an anchor below the limit none of its own.
-        assert_eq!(problem(&bare, &[tlsa("2 1 0", &root.cert)]), None);
-        if let Some(below) = below {
-            assert_eq!(problem(&chain, &[tlsa("2 0 1", &below.cert)]), None);
         }
     }
 }
@@ -118,9 +118,11 @@ fn a_self_issued_intermediate_does_not_lengthen_the_path() {
     let limited: Change = |params| params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     let old = Authority::root_with("root", limited);
     let new = Authority::root("root");
-    let mut chain = new.issue(&[MX], |_| {}).chain;
-    chain.extend([old.certify("root", &new), old.cert.clone()]);
-    assert_eq!(problem(&chain, &[tlsa("2 0 1", &old.cert)]), None);
+    for leaf in LEAVES {
+        let mut chain = new.issue(&[MX], leaf).chain;
+        chain.extend([old.certify("root", &new), old.cert.clone()]);
+        assert_eq!(problem(&chain, &[tlsa("2 0 1", &old.cert)]), None);
+    }
 }
 
 #[test]
@@ -296,6 +298,25 @@ fn an_authority_that_serves_with_its_own_key_is_still_another_certificate() {
             "{fields}"
         );
     }
+}
+
+/// Beyond it an honest domain has nothing to gain, and a dishonest one our time.
+#[test]
+fn paths_are_sought_for_sixteen_records() {
+    let mut roots: Vec<Authority> = (0..20).map(|_| Authority::root("root")).collect();
+    roots.sort_by(|a, b| a.cert.cmp(&b.cert));
+    let records: Vec<_> = roots.iter().map(|root| tlsa("2 0 0", &root.cert)).collect();
+    for (at, expected) in [(0, None), (15, None), (16, Some(TlsaMismatch))] {
+        let chain = roots[at].issue(&[MX], |_| {}).chain;
+        assert_eq!(problem(&chain, &records), expected, "{at}");
+    }
+    // Those that nobody names are not counted.
+    let others = (0..20).map(|n| tlsa("2 0 0", &Authority::root(&format!("{n}")).cert));
+    let records: Vec<_> = others.chain(records.into_iter().take(1)).collect();
+    assert_eq!(
+        problem(&roots[0].issue(&[MX], |_| {}).chain, &records),
+        None
+    );
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod anchors;
 mod handshake;
 mod names;
 mod noise;
+mod odd_leaves;
 mod problems;
 mod table;
 
