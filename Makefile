@@ -6,8 +6,8 @@
 CARGO ?= cargo
 PREFIX ?= /usr/local
 DESTDIR ?=
-# Debian packages of the real mail servers and clients that some tests talk to.
-PEERS = postfix swaks
+# The real servers and clients that some tests talk to: a command, and its Debian package if that has another name.
+PEERS = postfix swaks unbound unbound-host dnssec-signzone:bind9-utils openssl ip:iproute2
 
 .PHONY: build check test test-setup demo bench install clean
 
