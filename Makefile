@@ -35,6 +35,7 @@ demo: build
 	@$(CARGO) run --quiet --locked --release --example demo -- $(if $(ONCE),--once)
 
 bench:
+	$(CARGO) bench --locked --bench decision
 	$(CARGO) bench --locked --bench relay -- $(ARGS)
 
 # The configuration of an earlier installation is kept.

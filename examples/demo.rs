@@ -12,9 +12,10 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use lab::Internet;
-use lab::ca::{Cert, Key};
+use lab::ca::{Cert, Intermediate, Key};
 use lab::client::{Reply, SmtpClient};
-use lab::dns::{Fault, RecordType};
+use lab::dns::{Fault, RecordType, tlsa_owner};
+use lab::dnssec::Zone;
 use lab::mx::{Handshake, Script, Tls, Versions};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -73,6 +74,14 @@ const SINGLE: &[Case] = &[
     case("a@garbled.test", "may (default)", "-", "451 4.7.5", "TLS breaks: no clear text at once"),
     case("a@grey.test", "may (default)", "1.3 none", "450 4.2.0", "greylisting"),
     case("nobody@choosy.test", "may (default)", "1.3 none", "550 5.1.1", "unknown user"),
+    case("a@dane.test", "dane (dane)", "1.3 dane", "250 2.0.0", "TLSA record matches; self-signed"),
+    case("a@tlsa-ta.test", "dane (dane)", "1.3 dane", "250 2.0.0", "TLSA record of its authority"),
+    case("a@half.test", "dane (dane)", "1.3 half-dane", "250 2.0.0", "unsigned MX, signed host"),
+    case("a@odd-tlsa.test", "encrypt (dane)", "1.3 none", "250 2.0.0", "TLSA records that nobody can use"),
+    case("a@changed.test", "dane (dane)", "-", "451 4.7.5", "TLSA record of another key"),
+    case("a@no-tls.test", "dane (dane)", "-", "451 4.7.4", "TLSA record, but no STARTTLS"),
+    case("a@tlsa-fails.test", "dane (dane)", "-", "451 4.4.3", "TLSA lookup fails: no downgrade"),
+    case("a@forged.test", "undecided", "-", "451 4.4.3", "signatures do not match (bogus)"),
     case("a@nullmx.test", "undecided", "-", "556 5.1.10", "takes no mail (null MX)"),
     case("a@nowhere.test", "undecided", "-", "550 5.1.2", "no such domain"),
     case("a@lame.test", "undecided", "-", "451 4.4.3", "its name servers fail"),
@@ -98,6 +107,14 @@ const NEVER_IN_CLEAR: &[&str] = &[
     "impostor.test",
     "lapsed.test",
     "garbled.test",
+    "dane.test",
+    "tlsa-ta.test",
+    "mx.signed.test",
+    "odd-tlsa.test",
+    "changed.test",
+    "no-tls.test",
+    "tlsa-fails.test",
+    "forged.test",
 ];
 
 #[tokio::main]
@@ -162,6 +179,7 @@ async fn internet() -> Result<(Internet, Vec<u8>)> {
         net.domain(name, Script::no_starttls()).await?;
     }
     certified(&mut net).await?;
+    signed(&mut net).await?;
     let tls = Tls {
         versions: Versions::Only12,
         ..Tls::default()
@@ -222,6 +240,54 @@ async fn certified(net: &mut Internet) -> Result<()> {
     Ok(())
 }
 
+/// Domains in signed zones, with TLSA records.
+async fn signed(net: &mut Internet) -> Result<()> {
+    let own = net.ca.issue(&Cert::new(["mx.dane.test"]).self_signed_ca());
+    net.domain("dane.test", Script::with_identity(own)).await?;
+    let cert = Cert::new(["mx.tlsa-ta.test"]).with_intermediate(Intermediate::Sent);
+    let issued = net.ca.issue(&cert);
+    net.domain("tlsa-ta.test", Script::with_identity(issued))
+        .await?;
+    net.domain("no-tls.test", Script::no_starttls()).await?;
+    for name in [
+        "odd-tlsa.test",
+        "changed.test",
+        "tlsa-fails.test",
+        "forged.test",
+    ] {
+        net.domain(name, Script::default()).await?;
+    }
+    net.host("mx.signed.test", Script::default()).await?;
+    net.dns.mx("half.test", 10, "mx.signed.test");
+    for zone in [
+        "dane.test",
+        "tlsa-ta.test",
+        "no-tls.test",
+        "odd-tlsa.test",
+        "changed.test",
+        "tlsa-fails.test",
+        "signed.test",
+    ] {
+        net.dns.secure(zone);
+    }
+    net.dns.zone("forged.test", Zone::secure().altered());
+    for host in ["mx.dane.test", "mx.signed.test", "mx.no-tls.test"] {
+        net.tlsa(host, "3 1 1");
+    }
+    net.tlsa("mx.tlsa-ta.test", "2 1 1");
+    let port = net.ports.port();
+    let stranger = net.ca.identity("stranger.test");
+    net.dns
+        .tlsa("mx.changed.test", port, "3 1 1", stranger.leaf())
+        .tlsa_raw("mx.odd-tlsa.test", port, &[3, 1, 1, 7])
+        .fault(
+            &tlsa_owner("mx.tlsa-fails.test", port),
+            RecordType::TLSA,
+            Fault::ServFail,
+        );
+    Ok(())
+}
+
 /// The administrator's rules for it, over the configuration that every relay in the laboratory has.
 fn config(net: &Internet, pinned: &[u8], directory: &Path) -> Result<String> {
     let digest = Sha256::digest(pinned)
@@ -256,7 +322,7 @@ require = "encrypt"
 next_hop = "[mx.partner.test]:{port}"
 "#
     );
-    let mut table = (net.config(directory) + &rules).parse::<Table>()?;
+    let mut table = (net.config_validating(directory) + &rules).parse::<Table>()?;
     // The demonstration is not to last a minute and a half for a host that says nothing.
     if let Some(Toml::Table(relay)) = table.get_mut("relay") {
         relay.insert("reach_timeout".to_owned(), "3s".into());

@@ -94,6 +94,24 @@ impl Internet {
         Ok(&self.hosts[&key])
     }
 
+    /// Publishes a TLSA record for a host at the shared port, such as `"3 1 1"`, by its certificate; with usage 0 or 2
+    /// by the certificate that follows it in its chain, or this Internet's root if none does.
+    ///
+    /// # Panics
+    /// If there is no such host, or as [`DnsServer::tlsa`] does.
+    pub fn tlsa(&self, host: &str, parameters: &str) -> &Self {
+        let mx = self.mx(host);
+        let identity = mx.identity();
+        let certificate = if parameters.trim_start().starts_with(['0', '2']) {
+            identity.chain.get(1).unwrap_or(self.ca.root())
+        } else {
+            identity.leaf()
+        };
+        let port = self.ports.port();
+        self.dns.tlsa(mx.name(), port, parameters, certificate);
+        self
+    }
+
     /// The host of this name, or the one that [`Internet::domain`] made for this domain. One of
     /// [`Internet::host_v6`] is found under its name with `#v6` at the end.
     ///
@@ -138,8 +156,20 @@ impl Internet {
         self.ports.at(ADMIN)
     }
 
-    /// The configuration of a relay in this Internet, as TOML.
+    /// The configuration of a relay in this Internet, as TOML. It knows nothing of DNSSEC.
     pub fn config(&self, state_dir: &Path) -> String {
+        self.config_with(state_dir, "dnssec = \"off\"")
+    }
+
+    /// The same for a relay that validates from this Internet's own root on.
+    pub fn config_validating(&self, state_dir: &Path) -> String {
+        let anchor = self.dns.trust_anchor_file();
+        let anchor = anchor.display();
+        let dnssec = format!("dnssec = \"validate\"\ntrust_anchor = \"{anchor}\"");
+        self.config_with(state_dir, &dnssec)
+    }
+
+    fn config_with(&self, state_dir: &Path, dnssec: &str) -> String {
         format!(
             r#"hostname = "relay.test"
 state_dir = "{state}"
@@ -157,7 +187,7 @@ custody = "client"
 
 [dns]
 servers = ["{dns}"]
-dnssec = "off"
+{dnssec}
 
 [tls]
 roots = ["{roots}"]

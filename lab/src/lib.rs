@@ -5,9 +5,12 @@
 //! |---|---|
 //! | [`Internet`] | one of each of the following, put together, and the configuration of a relay in it |
 //! | [`dns::DnsServer`] | answers as a recursive resolver, with faults per question; counts what was asked |
+//! | [`dnssec::Zone`] | what a zone of it is like: signed or not, and what is wrong with it |
+//! | [`world`] | zones in every state, and what a validator has to say about them |
 //! | [`mx::Mx`] | an MX host that follows a [`mx::Script`] and records every octet |
 //! | [`sink::Sink`] | a lean one for benchmarks, which only counts |
 //! | [`ca::Ca`] | certificates of every kind |
+//! | [`dane::cases`] | TLSA records and certificates, and what must become of mail |
 //! | [`client::SmtpClient`] | a raw SMTP and LMTP client that checks replies strictly |
 //! | [`postfix::Postfix`] | a private instance of the machine's Postfix |
 //! | [`Ports`] | addresses of 127.0.0.0/8 that share one free port |
@@ -19,6 +22,7 @@
 //! use lab::Internet;
 //! use lab::ca::Cert;
 //! use lab::dns::{Fault, RecordType};
+//! use lab::dnssec::Zone;
 //! use lab::mx::{Act, Handshake, Script, Stage};
 //!
 //! let mut net = Internet::new().await?;
@@ -34,12 +38,18 @@
 //!     (Stage::Mail, 1..) => Act::reply(421, "4.3.2 enough").then_close(),
 //!     _ => Act::Normal,
 //! })).await?;
+//! // A signed zone with a TLSA record; in the other, the record was changed after it had been signed.
+//! net.dns.secure("safe.test").zone("torn.test", Zone::secure().altered_only([RecordType::TLSA]));
+//! for domain in ["safe.test", "torn.test"] {
+//!     net.domain(domain, Script::default()).await?;
+//!     net.tlsa(domain, "3 1 1");
+//! }
 //! // Two hosts: a backup that is never needed.
 //! net.dns.mx("two.test", 10, "mx.good.test").mx("two.test", 20, "backup.two.test");
 //! net.host("backup.two.test", Script::default()).await?;
 //! net.dns.fault("broken.test", RecordType::MX, Fault::ServFail);
 //!
-//! // ... a relay configured with `net.config(..)` delivers something ...
+//! // ... a relay configured with `net.config(..)` or `net.config_validating(..)` delivers something ...
 //!
 //! let mx = net.mx("good.test");
 //! assert!(mx.wait_for_messages(1).await);
@@ -53,15 +63,20 @@
 
 pub mod ca;
 pub mod client;
+pub mod dane;
 pub mod dns;
+pub mod dnssec;
+mod fault;
 mod internet;
 pub mod mx;
+mod name;
 mod net;
 pub mod postfix;
 pub mod sink;
 pub mod source;
 mod tasks;
 mod tls;
+pub mod world;
 
 pub use internet::Internet;
 pub use net::Ports;

@@ -15,6 +15,14 @@ impl Tasks {
         self.0.spawn(task);
     }
 
+    /// Takes over the tasks of another owner.
+    pub(crate) fn adopt(&mut self, mut others: Self) {
+        let others = std::mem::take(&mut others.0);
+        self.0.spawn(async move {
+            others.join_all().await;
+        });
+    }
+
     /// Aborts all and waits until they, and with them their sockets, are gone.
     pub(crate) async fn stop(&mut self) {
         self.0.shutdown().await;

@@ -11,6 +11,8 @@ pub struct Health(Arc<Mutex<State>>);
 struct State {
     phase: Phase,
     problems: BTreeMap<&'static str, String>,
+    /// With one of these no mail can be sent.
+    obstacles: BTreeMap<&'static str, String>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -54,14 +56,26 @@ impl Health {
         };
     }
 
+    /// What keeps a part from working at all; `None`: nothing any more. Until then new mail should go
+    /// elsewhere.
+    pub fn block(&self, component: &'static str, obstacle: Option<String>) {
+        let mut state = self.state();
+        match obstacle {
+            Some(obstacle) => state.obstacles.insert(component, obstacle),
+            None => state.obstacles.remove(component),
+        };
+    }
+
     pub fn report(&self) -> Report {
         let state = self.state();
         let (readiness, reason) = match state.phase {
             Phase::Starting => (Readiness::NotReady, "starting"),
+            Phase::Serving if !state.obstacles.is_empty() => (Readiness::NotReady, "not ready"),
             Phase::Serving => (Readiness::Ready, "ready"),
             Phase::Draining => (Readiness::NotReady, "draining"),
         };
-        let problems = state.problems.iter().map(|(part, problem)| {
+        let all = state.obstacles.iter().chain(&state.problems);
+        let problems = all.map(|(part, problem)| {
             let one_line = problem.replace(|c: char| c.is_control(), " ");
             format!("{part}: {one_line}")
         });
@@ -105,6 +119,12 @@ mod tests {
             "ready\ndns: time-out\nstore: no space left\n",
         ));
         health.note("store", None);
+        health.block("dnssec", Some("broken".into()));
+        says((
+            Readiness::NotReady,
+            "not ready\ndnssec: broken\ndns: time-out\n",
+        ));
+        health.block("dnssec", None);
         health.set_draining();
         says((Readiness::NotReady, "draining\ndns: time-out\n"));
     }

@@ -5,8 +5,8 @@ use super::reader::Section;
 use super::rules::{self, Draft, SaysTls};
 use super::setting::Pattern;
 use crate::names::{DomainName, RuleNextHop, RuleTarget};
-use crate::policy::Rules;
 use crate::policy::postfix_map::{self, Entry, Key};
+use crate::policy::{Level, Rules};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -140,10 +140,15 @@ pub(super) fn add(source: &Source<'_>, entries: Vec<Entry>, rules: &mut Rules) {
             }
         };
         let file = rule.origin.clone();
-        let level = rule.require.map_or("", crate::policy::Level::as_str);
+        let level = rule.require.map_or("", Level::as_str);
+        let replaced = match rule.require {
+            // They look TLSA records up themselves.
+            Some(Level::Dane | Level::DaneOnly) => "MTA-STS",
+            Some(_) | None => "DANE, MTA-STS",
+        };
         match rules::add(rules, pattern, &Arc::new(rule)) {
             Ok(()) => source.replacements.borrow_mut().push(format!(
-                "{file}: {key} {level}: replaces what the domain publishes (DANE, MTA-STS)"
+                "{file}: {key} {level}: replaces what the domain publishes ({replaced})"
             )),
             Err(conflict) => {
                 let file = file

@@ -19,7 +19,7 @@ use crate::discovery::DiscoverySettings;
 use crate::dns::DnsSettings;
 use crate::ledger::LogAddresses;
 use crate::names::DomainName;
-use crate::policy::{Level, Rules, TlsVersion};
+use crate::policy::PolicySettings;
 use crate::server::{ListenSettings, ServerSettings};
 use crate::tls::{TlsClient, TlsServer, TlsSettings};
 use problems::{Fault, Source};
@@ -47,14 +47,10 @@ pub struct Config {
     pub server: ServerSettings,
     pub dns: DnsSettings,
     pub tls: TlsSettings,
-    /// `tls.min_version`.
-    pub min_version: TlsVersion,
     pub discovery: DiscoverySettings,
     pub delivery: DeliverySettings,
-    /// Those of the file and those of `policy.tls_policy_map`.
-    pub rules: Rules,
-    /// `policy.default`: none, may, encrypt or verify.
-    pub default_level: Level,
+    /// The rules are those of the file and those of `policy.tls_policy_map`.
+    pub policy: PolicySettings,
     pub admin: AdminSettings,
     pub log: LogSettings,
     /// What an operator should know although nothing is wrong; `config check` prints them, `run`
@@ -161,6 +157,11 @@ impl Config {
                 mend: String::new(),
             });
         };
+        if let Some(path) = &self.dns.trust_anchor
+            && let Err(error) = crate::dns::check_trust_anchor(path)
+        {
+            note("dns.trust_anchor".to_owned(), error);
+        }
         if let Err(error) = TlsClient::new(&self.tls) {
             note("tls".to_owned(), error.to_string());
         }

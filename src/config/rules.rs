@@ -2,13 +2,15 @@
 
 use super::later;
 use super::map;
+use super::problems::Source;
 use super::reader::Section;
 use super::sections::default_level;
 use super::setting::Pattern;
+use crate::dns::{DnsSettings, Dnssec};
 use crate::names::{RuleNextHop, RuleTarget};
 use crate::policy::{
-    ClientCertificate, Enforce, Fingerprint, Level, MatchName, OnFailure, Published, Rule, Rules,
-    TlsVersion,
+    ClientCertificate, Enforce, Fingerprint, Level, MatchName, OnFailure, PolicySettings,
+    Published, Rule, Rules, TlsVersion,
 };
 use crate::tls::TlsSettings;
 use std::ops::Range;
@@ -35,9 +37,19 @@ pub(super) enum SaysTls {
 }
 
 /// Reads all rules and the default.
-pub(super) fn read(root: &mut Section<'_>, tls: &TlsSettings) -> (Rules, Level) {
+pub(super) fn read(
+    root: &mut Section<'_>,
+    tls: &TlsSettings,
+    dns: &DnsSettings,
+    min_version: TlsVersion,
+) -> PolicySettings {
     let mut policy = root.section("policy");
     let default = default_level(&mut policy);
+    let dane = if policy.take("dane", true) {
+        Published::Honor
+    } else {
+        Published::Ignore
+    };
     later::published(&mut policy);
     let map_file = policy.optional::<PathBuf>("tls_policy_map");
     let entries = match map_file {
@@ -69,7 +81,13 @@ pub(super) fn read(root: &mut Section<'_>, tls: &TlsSettings) -> (Rules, Level) 
         }
     }
     map::add(root.source, entries, &mut rules);
-    (rules, default)
+    check_dnssec(root.source, &rules, dns);
+    PolicySettings {
+        rules,
+        default,
+        min_version,
+        dane,
+    }
 }
 
 pub(super) fn add(
@@ -80,6 +98,29 @@ pub(super) fn add(
     match pattern {
         Pattern::Exact(domain) => rules.add_exact(domain, Arc::clone(rule)),
         Pattern::Below(domain) => rules.add_below(domain, Arc::clone(rule)),
+    }
+}
+
+/// A rule that wants DANE where DNSSEC is off would hold all its mail back, or never have what it wants.
+fn check_dnssec(source: &Source<'_>, rules: &Rules, dns: &DnsSettings) {
+    if dns.dnssec != Dnssec::Off {
+        return;
+    }
+    let mut wanting: Vec<String> = rules
+        .iter()
+        .filter_map(|(pattern, rule)| match rule.require {
+            Some(level @ (Level::Dane | Level::DaneOnly)) => {
+                Some(format!("{}: {pattern}: level \"{level}\"", rule.origin))
+            }
+            Some(_) | None => None,
+        })
+        .collect();
+    wanting.sort();
+    for what in wanting {
+        source.notice(format!(
+            "{what} finds no TLSA records while dns.dnssec is \"off\": \"dane\" is \"encrypt\" then, and \
+             \"dane-only\" defers"
+        ));
     }
 }
 
@@ -170,22 +211,6 @@ fn without_tls(section: &Section<'_>, rule: &Rule) {
 
 /// Keys that do not go with the level.
 fn check_level(section: &Section<'_>, rule: &Rule, level: Level) {
-    match level {
-        Level::Dane | Level::DaneOnly => {
-            section.object(
-                "require",
-                format!("\"{level}\" is not in this version"),
-                "write \"encrypt\" or \"verify\"",
-            );
-            return;
-        }
-        Level::None
-        | Level::May
-        | Level::Encrypt
-        | Level::Fingerprint
-        | Level::Verify
-        | Level::Secure => {}
-    }
     let by_name = matches!(level, Level::Verify | Level::Secure);
     if section.has("match") && !by_name {
         section.object(

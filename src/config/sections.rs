@@ -41,7 +41,7 @@ pub(super) fn read(
     let dns = dns(root);
     let (tls, min_version) = tls(root);
     let (delivery, mut discovery) = outbound(root, &name, &relay);
-    let (rules, default_level) = rules::read(root, &tls);
+    let policy = rules::read(root, &tls, &dns, min_version);
     later::queue(root);
     let store = later::store(root, &state_dir);
     later::tlsrpt(root);
@@ -57,11 +57,9 @@ pub(super) fn read(
         server,
         dns,
         tls,
-        min_version,
         discovery,
         delivery,
-        rules,
-        default_level,
+        policy,
         admin,
         log,
         notices: root.source.notices.borrow().clone(),

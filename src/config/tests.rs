@@ -2,7 +2,7 @@ mod mistakes;
 mod shipped;
 
 use super::*;
-use crate::policy::{MatchName, Published};
+use crate::policy::{Level, MatchName, Published, Rules, TlsVersion};
 use crate::relay::Custody;
 use crate::server::{ListenAddress, Protocol};
 use proptest::prelude::*;
@@ -50,7 +50,7 @@ fn an_empty_file_gives_the_documented_defaults() {
     assert_eq!(config.discovery.blocked_networks.len(), 7);
     assert_eq!(config.discovery.own_names, [name("relay.example.net")]);
     assert_eq!(config.admin.listen, Some("127.0.0.1:9825".parse().unwrap()));
-    assert_eq!(config.default_level, Level::May);
+    assert_eq!(config.policy.default, Level::May);
     assert!(config.notices.is_empty());
 }
 
@@ -179,7 +179,7 @@ fn rules_become_settings() {
          [[rule]]\ndomains = [\"old.example\"]\nrequire = \"none\"",
     )
     .unwrap();
-    let rule = config.rules.find(&name("www.gov.example")).unwrap();
+    let rule = config.policy.rules.find(&name("www.gov.example")).unwrap();
     assert_eq!(rule.require, Some(Level::Verify));
     assert_eq!(rule.origin, "test.toml:4");
     assert_eq!(
@@ -192,8 +192,8 @@ fn rules_become_settings() {
     );
     assert_eq!(rule.min_version, Some(TlsVersion::V1_3));
     assert_eq!(rule.name.as_deref(), Some("partner-bank"));
-    assert!(config.rules.find(&name("gov.example")).is_none());
-    let none = config.rules.find(&name("old.example")).unwrap();
+    assert!(config.policy.rules.find(&name("gov.example")).is_none());
+    let none = config.policy.rules.find(&name("old.example")).unwrap();
     assert_eq!(none.published, Published::Ignore, "implied by level none");
 }
 
@@ -209,13 +209,13 @@ fn with_map(map: &str, text: &str) -> (String, Result<Config, ConfigErrors>) {
 fn a_postfix_map_becomes_rules_that_replace_what_is_published() {
     let (path, config) = with_map("# ours\na.example encrypt\n.b.example may\n", "");
     let config = config.unwrap();
-    let rule = config.rules.find(&name("a.example")).unwrap();
+    let rule = config.policy.rules.find(&name("a.example")).unwrap();
     assert_eq!(
         (rule.require, rule.published),
         (Some(Level::Encrypt), Published::Ignore)
     );
     assert_eq!(rule.origin, format!("{path}:2"));
-    assert!(config.rules.find(&name("x.b.example")).is_some());
+    assert!(config.policy.rules.find(&name("x.b.example")).is_some());
     assert_eq!(
         config.replacements,
         [
@@ -243,10 +243,15 @@ fn an_entry_for_an_address_binds_mail_to_its_literal() {
     let demand = |ip: &str| crate::policy::Demand {
         recipient_domain: None,
         next_hop: crate::names::NextHop::Literal(ip.parse().unwrap()),
+        published: Published::Honor,
     };
-    let rule = config.rules.for_demand(&demand("192.0.2.1")).unwrap();
+    let rule = config
+        .policy
+        .rules
+        .for_demand(&demand("192.0.2.1"))
+        .unwrap();
     assert_eq!(rule.require, Some(Level::Encrypt));
-    assert_eq!(config.rules.for_demand(&demand("192.0.2.2")), None);
+    assert_eq!(config.policy.rules.for_demand(&demand("192.0.2.2")), None);
     assert_eq!(config.notices.len(), 1, "{:?}", config.notices);
 }
 
@@ -256,7 +261,7 @@ fn an_entry_for_a_next_hop_binds_the_rule_that_routes_there() {
     let rule = "[[rule]]\ndomains = [\"a.example\"]\nnext_hop = \"[mx.example.com]:587\"\n";
     let (path, config) = with_map(map, rule);
     let config = config.unwrap();
-    let found = config.rules.find(&name("a.example")).unwrap();
+    let found = config.policy.rules.find(&name("a.example")).unwrap();
     assert_eq!(found.require, Some(Level::Secure));
     assert_eq!(found.match_names, [MatchName::Name(name("mx.example.com"))]);
     assert_eq!(
@@ -292,7 +297,10 @@ fn what_is_shown_reads_as_the_same_configuration() {
         let again = again.unwrap_or_else(|e| panic!("{e}\n{}", config.show()));
         assert_eq!(again.show(), config.show());
         let bare = |config: &Config| Config {
-            rules: Rules::default(), // a rule's origin is its line
+            policy: PolicySettings {
+                rules: Rules::default(), // a rule's origin is its line
+                ..config.policy.clone()
+            },
             shown: String::new(),
             ..config.clone()
         };
@@ -313,7 +321,12 @@ fn a_plain_next_hop_falls_back_to_its_parents_as_in_postfix() {
         let rule = format!("[[rule]]\ndomains = [\"a.example\"]\nnext_hop = \"{hop}\"");
         let config = with_map(map, &rule).1.unwrap();
         assert_eq!(
-            config.rules.find(&name("a.example")).unwrap().require,
+            config
+                .policy
+                .rules
+                .find(&name("a.example"))
+                .unwrap()
+                .require,
             expected,
             "{hop}"
         );

@@ -18,9 +18,11 @@
 //! |---|---|
 //! | `signals` | signals, the end |
 //! | `watchdog` | time, the end |
+//! | `DNSSEC probe` | time, the DNS servers, the end |
 //! | `admin` | HTTP connections, the end |
 //! | those of the program | its listeners' stop, [`Shutdown`] |
 
+mod dnssec;
 pub mod limits;
 pub mod listeners;
 pub mod logging;

@@ -1,5 +1,6 @@
 //! What the daemon runs: every part built in order from one configuration.
 
+use super::dnssec::Watch;
 use super::limits::Lowered;
 use super::run::{Common, Context, Program, RestartKey, StartError};
 use super::{Format, Listen, tls_failures};
@@ -59,9 +60,7 @@ impl Plan {
 
     fn snapshot(&self) -> Snapshot {
         Snapshot {
-            rules: self.config.rules.clone(),
-            default_level: self.config.default_level,
-            min_version: self.config.min_version,
+            policy: self.config.policy.clone(),
             discovery: self.config.discovery.clone(),
             delivery: self.config.delivery.clone(),
             tls: self.tls.clone(),
@@ -78,6 +77,7 @@ impl Plan {
 fn common(config: &Config) -> Common<ListenSettings> {
     let key = |key, value: String| RestartKey { key, value };
     let names = config
+        .policy
         .rules
         .iter()
         .filter_map(|(_, rule)| rule.name.clone());
@@ -143,6 +143,13 @@ impl Program for Sealpost {
         let observer = Arc::new(move |kind, result| ledger.dns_query(kind, result));
         let dns = Dns::new(&config.dns, observer)
             .map_err(|error| StartError::configuration(format!("dns: {error}")))?;
+        let mut watch = Watch::new(
+            dns.clone(),
+            config.dns.unavailable,
+            context.ledger.clone(),
+            context.health.clone(),
+        );
+        watch.first().await?;
         let store = open_store(&config.store, &context);
         let memory = remember(store.as_ref(), &context, &background).await;
         let close_pool = CancellationToken::new();
@@ -153,6 +160,7 @@ impl Program for Sealpost {
             background.tracker().clone(),
         );
         background.spawn("idle connections", courier.clone().reap(close_pool.clone()));
+        background.spawn("DNSSEC probe", watch.run(close_pool.clone()));
         let lifetime = Lifetime {
             tasks: context.tasks.tracker().clone(),
             expired: context.shutdown.expired.clone(),

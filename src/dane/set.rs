@@ -1,6 +1,7 @@
 //! The records of one RRset that count.
 
-use super::record::{Matching, Tlsa, TlsaRdata, Unusable};
+use super::record::{Matching, Selector, Tlsa, TlsaRdata, Unusable, Usage};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// At least one usable record, those that digest agility leaves (RFC 7671 §9); sorted, so that the same
@@ -26,25 +27,34 @@ pub enum Assessment {
 /// What each record is worth, in the order of publication.
 pub fn assess(records: &[TlsaRdata]) -> Vec<Assessment> {
     let parsed: Vec<Result<Tlsa, Unusable>> = records.iter().map(TlsaRdata::parse).collect();
-    let digests = |tlsa: &&Tlsa| tlsa.matching != Matching::Full;
+    let strongest = strongest_digests(parsed.iter().flatten());
     parsed
-        .iter()
+        .into_iter()
         .map(|record| match record {
-            Err(why) => Assessment::Unusable(*why),
-            Ok(tlsa) => {
-                let stronger = parsed.iter().flatten().filter(digests).any(|other| {
-                    tlsa.matching != Matching::Full
-                        && (other.usage, other.selector) == (tlsa.usage, tlsa.selector)
-                        && other.matching > tlsa.matching
-                });
-                if stronger {
-                    Assessment::Outranked(tlsa.clone())
-                } else {
-                    Assessment::Counts(tlsa.clone())
-                }
+            Err(why) => Assessment::Unusable(why),
+            // The whole certificate or key is no digest, and never outranked.
+            Ok(tlsa) if tlsa.matching == Matching::Full => Assessment::Counts(tlsa),
+            Ok(tlsa) if strongest.get(&(tlsa.usage, tlsa.selector)) > Some(&tlsa.matching) => {
+                Assessment::Outranked(tlsa)
             }
+            Ok(tlsa) => Assessment::Counts(tlsa),
         })
         .collect()
+}
+
+/// Of each usage and selector the strongest digest that is published in a usable record: a malformed one
+/// must not lock out the others.
+fn strongest_digests<'a>(
+    usable: impl Iterator<Item = &'a Tlsa>,
+) -> HashMap<(Usage, Selector), Matching> {
+    let mut strongest = HashMap::new();
+    for tlsa in usable.filter(|tlsa| tlsa.matching != Matching::Full) {
+        let known = strongest
+            .entry((tlsa.usage, tlsa.selector))
+            .or_insert(tlsa.matching);
+        *known = tlsa.matching.max(*known);
+    }
+    strongest
 }
 
 /// The records that count. `None` is not "no DANE": TLS is still required (RFC 7672 §2.2).

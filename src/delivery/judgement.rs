@@ -15,6 +15,7 @@ pub(super) fn judge(
     plan: &Plan<'_>,
     elapsed: Duration,
 ) -> Result<TlsSeen, Failure> {
+    plan.observer.presented(session);
     let now = clock::now();
     let verdict = plan.tls.judge(&plan.policy.enforce, session, now);
     let problem = plan
@@ -32,7 +33,7 @@ pub(super) fn judge(
     plan.observer.handshake(&seen, elapsed);
     if let Err(failure) = verdict {
         plan.observer
-            .tls_failure(&failure, plan.policy.source, Enforced::Yes);
+            .tls_failure(&failure, plan.policy.source_of(&failure), Enforced::Yes);
         return Err(Failure::Tls(failure));
     }
     if let Some(audit) = &plan.policy.audit
@@ -48,7 +49,7 @@ pub(super) fn observe_failure(failure: &TlsFailure, plan: &Plan<'_>) {
     match plan.policy.enforce.encryption {
         Encryption::Mandatory => {
             plan.observer
-                .tls_failure(failure, plan.policy.source, Enforced::Yes);
+                .tls_failure(failure, plan.policy.source_of(failure), Enforced::Yes);
         }
         Encryption::Opportunistic | Encryption::Never => observe_audit(failure, plan),
     }
@@ -64,7 +65,7 @@ pub(super) fn observe_no_offer(plan: &Plan<'_>) {
 
 fn observe_audit(failure: &TlsFailure, plan: &Plan<'_>) {
     let source = match plan.policy.purpose {
-        AuditPurpose::Record => plan.policy.source,
+        AuditPurpose::Record => plan.policy.source_of(failure),
         AuditPurpose::DryRun => {
             plan.observer.would_block(&WouldBlock {
                 domain: &plan.policy.subject,

@@ -24,9 +24,9 @@ pub use withdrawal::{PointOfNoReturn, Signals, Withdrawn, unless_withdrawn};
 
 pub use settings::{DeliverySettings, EightBit, PlaintextFallback};
 
-pub use probe::{Call, Found, probe};
+pub use probe::{Call, Found, Probed, probe};
 pub use reach::share;
-pub use replies::after_several as several;
+pub use replies::{after_several as several, deferred};
 
 /// Replies that no attempt stands behind.
 pub mod say {

@@ -1,13 +1,16 @@
 //! What delivery tells while it works; the ledger listens.
 
 use crate::policy::{PolicySource, TlsFailure};
-use crate::tls::TlsSeen;
+use crate::tls::{TlsSeen, TlsSession};
 use std::time::Duration;
 
 /// Told once per fact. Implementations must not block.
 pub trait Observer: Send + Sync + std::fmt::Debug {
     /// A handshake that came about and was judged.
     fn handshake(&self, seen: &TlsSeen, elapsed: Duration);
+
+    /// The chain that a peer presented, before it is judged. Nothing is counted by it.
+    fn presented(&self, _session: &TlsSession) {}
 
     /// A TLS failure, once per connection.
     fn tls_failure(&self, failure: &TlsFailure, policy: PolicySource, enforced: Enforced);

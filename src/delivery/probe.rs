@@ -15,8 +15,9 @@ use crate::discovery::ImplicitTls;
 use crate::names::MxHost;
 use crate::policy::{Encryption, HostPolicy, PolicySource, TlsFailure};
 use crate::smtp::reply::Reply;
-use crate::tls::{TlsClient, TlsSeen};
+use crate::tls::{TlsClient, TlsSeen, TlsSession};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
@@ -48,21 +49,45 @@ pub enum Found {
     Postponed(Reply),
 }
 
-/// A probe counts nothing.
+/// A finding, and the chain that it was judged by.
 #[derive(Debug)]
-struct Nobody;
+pub struct Probed {
+    pub found: Found,
+    /// `None` if there was no handshake.
+    pub session: Option<TlsSession>,
+}
 
-impl Observer for Nobody {
+/// A probe counts nothing; it only looks on.
+#[derive(Debug, Default)]
+struct Witness {
+    session: Mutex<Option<TlsSession>>,
+}
+
+impl Observer for Witness {
     fn handshake(&self, _: &TlsSeen, _: Duration) {}
+    fn presented(&self, session: &TlsSession) {
+        // Nothing can panic while it is held.
+        *self.session.lock().unwrap_or_else(PoisonError::into_inner) = Some(session.clone());
+    }
     fn tls_failure(&self, _: &TlsFailure, _: PolicySource, _: Enforced) {}
     fn would_block(&self, _: &crate::delivery::WouldBlock<'_>) {}
     fn connections(&self, _: usize, _: usize) {}
 }
 
 /// Visits one address.
-pub async fn probe(call: &Call<'_>) -> Found {
+pub async fn probe(call: &Call<'_>) -> Probed {
+    let witness = Witness::default();
+    let found = find(call, &witness).await;
+    let session = witness.session.into_inner();
+    Probed {
+        found,
+        session: session.unwrap_or_else(PoisonError::into_inner),
+    }
+}
+
+async fn find(call: &Call<'_>, witness: &Witness) -> Found {
     let until = Instant::now() + call.within;
-    let failure = match visit(call, Mode::Tls, until).await {
+    let failure = match visit(call, (Mode::Tls, witness), until).await {
         Ok(channel) => return Found::ClearToSend(channel),
         Err(failure) => failure,
     };
@@ -80,10 +105,12 @@ pub async fn probe(call: &Call<'_>) -> Found {
 async fn fallback(call: &Call<'_>, failure: TlsFailure, until: Instant) -> Found {
     match call.settings.plaintext_fallback {
         PlaintextFallback::Never => refused(call, &Failure::Tls(failure)),
-        PlaintextFallback::Immediate => match visit(call, Mode::PlaintextFallback, until).await {
-            Ok(channel) => Found::ClearToSend(channel),
-            Err(failure) => refused(call, &failure),
-        },
+        PlaintextFallback::Immediate => {
+            match visit(call, (Mode::PlaintextFallback, &Witness::default()), until).await {
+                Ok(channel) => Found::ClearToSend(channel),
+                Err(failure) => refused(call, &failure),
+            }
+        }
         PlaintextFallback::Delayed => {
             let plaintext_from = replies::timestamp(clock::now() + tls_memory::DELAY);
             let failure = Failure::TlsDelayed {
@@ -105,7 +132,11 @@ fn told(call: &Call<'_>, failure: &Failure) -> (Reply, Option<PolicyBlock>) {
     replies::failed(&label, failure, call.policy)
 }
 
-async fn visit(call: &Call<'_>, mode: Mode, until: Instant) -> Result<Channel, Failure> {
+async fn visit(
+    call: &Call<'_>,
+    (mode, witness): (Mode, &Witness),
+    until: Instant,
+) -> Result<Channel, Failure> {
     let v4 = call.address.is_ipv4();
     let source = call
         .settings
@@ -127,7 +158,7 @@ async fn visit(call: &Call<'_>, mode: Mode, until: Instant) -> Result<Channel, F
         policy: call.policy,
         implicit_tls: call.implicit_tls,
         tls: call.tls,
-        observer: &Nobody,
+        observer: witness,
         mode,
         loops: match call.may_be_this_host {
             MayBeThisHost::Yes => LoopCheck::Greeting,

@@ -1,16 +1,17 @@
 //! What the client is told: one table from reason to reply.
 
 use super::failure::{Failure, Stage};
-use super::outcome::{Channel, PolicyBlock};
+use super::outcome::{Channel, PolicyBlock, Scope, Settled, Via};
 use crate::discovery::{HostFailure, RouteFailure};
 use crate::dns::LookupFailure;
 use crate::message::MessageId;
 use crate::names::{MxHost, NextHop};
-use crate::policy::{Deferral, HostPolicy, OnFailure, TlsFailure};
+use crate::policy::{DeferReason, Deferral, HostPolicy, OnFailure, TlsFailure};
 use crate::smtp::reply::{Reply, Severity};
 use crate::smtp::status::EnhancedStatus;
 use crate::tls::Authenticated;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// How a host is named: `mx1.example.com[192.0.2.1]`, or the bare address.
@@ -119,7 +120,7 @@ pub(super) fn failed(
                 "TLS failed, plaintext not before {plaintext_from}; host {label}: {failure}"
             );
             let block = PolicyBlock {
-                policy: policy.source,
+                policy: policy.source_of(failure),
                 reason: failure.result_type(),
             };
             return (reply(451, 7, 5, text), Some(block));
@@ -153,9 +154,9 @@ fn tls_failed(
         OnFailure::Reject if !passing => 554,
         OnFailure::Defer | OnFailure::Reject => 451,
     };
-    let text = format!("{}: {label}: {failure}", policy.describe());
+    let text = format!("{}: {label}: {failure}", policy.describe(failure));
     let block = PolicyBlock {
-        policy: policy.source,
+        policy: policy.source_of(failure),
         reason: failure.result_type(),
     };
     (reply(code, 7, detail, text), Some(block))
@@ -197,19 +198,60 @@ pub fn host_without_address(host: &str, failure: &HostFailure) -> Reply {
     }
 }
 
-/// The policy uses no host of this kind now.
+/// The policy does not use this host now.
 pub fn policy_defers(host: &str, deferral: &Deferral) -> Reply {
     let Deferral {
         source,
         subject,
         reason,
+        on_failure,
         ..
     } = deferral;
-    reply(
-        451,
-        7,
-        5,
-        format!("{source} policy of {subject}: {host}: {reason}"),
+    let text = format!("{source} policy of {subject}: {host}: {reason}");
+    match reason {
+        DeferReason::TlsaLookup(_) => reply(451, 4, 3, text),
+        DeferReason::TlsaNotSought
+        | DeferReason::NoTlsa
+        | DeferReason::TlsaInsecure
+        | DeferReason::NoneUsable(_)
+        | DeferReason::MxInsecure => match on_failure {
+            OnFailure::Defer => reply(451, 7, 5, text),
+            OnFailure::Reject => reply(554, 7, 5, text),
+        },
+    }
+}
+
+/// The same as what became of every recipient at this host.
+pub fn deferred(
+    host: Option<&MxHost>,
+    address: Option<SocketAddr>,
+    deferral: &Deferral,
+) -> Settled {
+    let label = match (host, address) {
+        (host, Some(address)) => host_label(host, address.ip()),
+        (Some(host), None) => host.to_string(),
+        (None, None) => String::new(),
+    };
+    let via = address.map(|address| {
+        Arc::new(Via {
+            mx: host.cloned(),
+            address,
+            source: None,
+            policy: deferral.source,
+            level: deferral.level,
+            rule_name: deferral.rule_name.clone(),
+            channel: Channel::None,
+        })
+    });
+    let block = PolicyBlock {
+        policy: deferral.source,
+        reason: deferral.reason.result_type(),
+    };
+    Settled::failed(
+        policy_defers(&label, deferral),
+        via,
+        Some(block),
+        Scope::Host,
     )
 }
 

@@ -1,7 +1,7 @@
 //! Which addresses of a host are used, and in which order. Pure.
 
 use super::{AddressPreference, HostFailure};
-use crate::dns::{Answer, Family, LookupFailure};
+use crate::dns::{Answer, Family, LookupFailure, Proof};
 use crate::names::DomainName;
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -20,6 +20,9 @@ pub(super) struct Addresses {
     pub v6: Vec<IpAddr>,
     /// Where they were found, after CNAMEs.
     pub canonical: DomainName,
+    /// Of the better proven family: each may come from servers of its own, and DANE needs one (RFC 7672
+    /// §2.2.2).
+    pub proof: Proof,
 }
 
 impl Addresses {
@@ -81,15 +84,20 @@ pub(super) fn merge(v4: Looked, v6: Looked) -> Result<Addresses, HostFailure> {
             Err(failure) => failure.into(),
         });
     }
-    let with_records = match (v4, v6) {
-        (Ok(answer), _) if !v4_records.is_empty() => answer,
-        (_, Ok(answer)) | (Ok(answer), Err(_)) => answer,
-        (Err(failure), Err(_)) => return Err(failure.into()),
+    let found: Vec<Arc<Answer<IpAddr>>> = [v4, v6]
+        .into_iter()
+        .flatten()
+        .filter(|answer| !answer.records.is_empty())
+        .collect();
+    let is_secure = |answer: &&Arc<Answer<IpAddr>>| answer.proof == Proof::Secure;
+    let Some(best) = found.iter().find(is_secure).or(found.first()) else {
+        return Err(HostFailure::NoAddress);
     };
     Ok(Addresses {
         v4: v4_records,
         v6: v6_records,
-        canonical: with_records.canonical.clone(),
+        canonical: best.canonical.clone(),
+        proof: best.proof,
     })
 }
 
@@ -127,7 +135,7 @@ pub(super) fn is_used(family: Family, preference: AddressPreference) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dns::{Existence, Proof};
+    use crate::dns::Existence;
     use std::time::Instant;
 
     fn ips(list: &[&str]) -> Vec<IpAddr> {
@@ -186,6 +194,7 @@ mod tests {
                     .map(|n| IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, n]))
                     .collect(),
                 canonical: name(),
+                proof: Proof::Insecure,
             };
             let arranged = addresses.arranged(preference, &mut fastrand::Rng::with_seed(3));
             let families: String = arranged

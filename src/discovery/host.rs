@@ -76,5 +76,6 @@ async fn only(dns: &Dns, host: &DomainName, family: Family) -> Result<Addresses,
         v4,
         v6,
         canonical: answer.canonical.clone(),
+        proof: answer.proof,
     })
 }

@@ -8,11 +8,14 @@ mod route;
 #[cfg(test)]
 mod tests;
 mod this_host;
+mod tlsa;
 
 pub use route::Discovery;
+pub use tlsa::{TlsaAsked, TlsaSearch};
 
 use crate::dns::{LookupFailure, Proof};
 use crate::names::{DomainName, MxHost};
+use crate::policy::DaneTrust;
 use std::net::IpAddr;
 
 /// Where mail for a next hop can go: hosts in the order in which they are to be tried.
@@ -23,9 +26,21 @@ pub struct Route {
     pub port: u16,
     /// TLS from the first byte, no STARTTLS (a rule's port 465).
     pub implicit_tls: ImplicitTls,
+    /// Of the MX records, or of their absence; a host that the administrator names needs none.
     pub mx_proof: Proof,
-    /// The domain whose MX hosts (or own addresses) these are; `None` for a bracketed host or address.
-    pub domain: Option<DomainName>,
+    /// The name at which the MX records were found, if the next hop's domain is a securely published
+    /// alias of it.
+    pub expanded: Option<DomainName>,
+}
+
+impl Route {
+    /// Whether the hosts are proven to be the next hop's (RFC 7672 §2.2.1).
+    pub fn trust(&self) -> DaneTrust {
+        match self.mx_proof {
+            Proof::Secure => DaneTrust::Full,
+            Proof::Insecure => DaneTrust::Half,
+        }
+    }
 }
 
 /// Whether TLS starts with the connection (RFC 8314 §3).
@@ -42,6 +57,8 @@ pub struct RouteHost {
     pub host: Option<MxHost>,
     /// Where its addresses were found, after CNAMEs.
     pub canonical: Option<DomainName>,
+    /// Whether the addresses are secured by DNSSEC, aliases on the way to them included.
+    pub proof: Proof,
     pub addresses: Result<Vec<IpAddr>, HostFailure>,
 }
 

@@ -4,7 +4,7 @@ use super::addresses::{Addresses, is_blocked, is_used};
 use super::mx::{self, Candidate, Published};
 use super::this_host::{Interfaces, ThisHost};
 use super::{DiscoverySettings, HostFailure, ImplicitTls, Route, RouteFailure, RouteHost, host};
-use crate::dns::{Dns, Existence, Family, Proof};
+use crate::dns::{Answer, Dns, Existence, Family, MxRecord, Proof};
 use crate::names::{DomainName, MxHost, NextHop, RuleTarget};
 use futures_util::future::join_all;
 use std::net::IpAddr;
@@ -16,7 +16,7 @@ pub(super) const MAX_HOSTS: usize = 20;
 /// Finds out where mail for a next hop can go; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Discovery {
-    dns: Dns,
+    pub(super) dns: Dns,
     interfaces: Arc<Interfaces>,
 }
 
@@ -60,8 +60,8 @@ impl Discovery {
             hosts,
             port,
             implicit_tls: ImplicitTls::No,
-            mx_proof: Proof::Insecure,
-            domain: None,
+            mx_proof: Proof::Secure,
+            expanded: None,
         };
         match hop {
             NextHop::Domain(domain) => self.of_domain(domain, settings.port, settings).await,
@@ -99,7 +99,7 @@ impl Discovery {
         port: u16,
         settings: &DiscoverySettings,
     ) -> Result<Route, RouteFailure> {
-        let (candidates, origin, mx_proof) = self.candidates(domain).await?;
+        let (candidates, origin, answer) = self.candidates(domain).await?;
         let mut ordered = mx::order(candidates, &mut fastrand::Rng::new());
         // Another port is another service, even on this machine.
         let this_host = (port == settings.port).then(|| self.this_host(settings));
@@ -123,8 +123,9 @@ impl Discovery {
             hosts,
             port,
             implicit_tls: ImplicitTls::No,
-            mx_proof,
-            domain: Some(domain.clone()),
+            mx_proof: answer.proof,
+            expanded: (answer.proof == Proof::Secure && answer.canonical != *domain)
+                .then(|| answer.canonical.clone()),
         })
     }
 
@@ -132,7 +133,7 @@ impl Discovery {
     async fn candidates(
         &self,
         domain: &DomainName,
-    ) -> Result<(Vec<Candidate>, Origin, Proof), RouteFailure> {
+    ) -> Result<(Vec<Candidate>, Origin, Arc<Answer<MxRecord>>), RouteFailure> {
         let answer = self
             .dns
             .mx(domain)
@@ -148,12 +149,12 @@ impl Discovery {
                     preference: 0,
                     host: domain.clone(),
                 };
-                Ok((vec![itself], Origin::Implicit, answer.proof))
+                Ok((vec![itself], Origin::Implicit, answer))
             }
             Existence::Present => match mx::published(&answer.records) {
                 Published::NullMx => Err(RouteFailure::NullMx(domain.clone())),
                 Published::NoHost => Err(RouteFailure::NoHostHasAddress(domain.clone())),
-                Published::Hosts(hosts) => Ok((hosts, Origin::Mx, answer.proof)),
+                Published::Hosts(hosts) => Ok((hosts, Origin::Mx, answer)),
             },
         }
     }
@@ -231,10 +232,15 @@ impl Resolved {
             .as_ref()
             .ok()
             .map(|found| found.canonical.clone());
+        let proof = self
+            .found
+            .as_ref()
+            .map_or(Proof::Insecure, |found| found.proof);
         let preference = settings.address_preference;
         RouteHost {
             host: Some(MxHost(self.candidate.host)),
             canonical,
+            proof,
             addresses: self
                 .found
                 .map(|found| found.arranged(preference, &mut fastrand::Rng::new())),
@@ -246,6 +252,7 @@ fn at_address(ip: IpAddr) -> RouteHost {
     RouteHost {
         host: None,
         canonical: None,
+        proof: Proof::Insecure,
         addresses: Ok(vec![ip]),
     }
 }

@@ -40,6 +40,8 @@ pub(super) struct Metrics {
     pub(super) sessions: IntGaugeVec,
     pub(super) upstream_connections: IntGaugeVec,
     pub(super) config_last_reload_successful: IntGauge,
+    /// Absent while nobody wants DNSSEC.
+    pub(super) dnssec_working: IntGaugeVec,
     pub(super) delivery_seconds: Histogram,
     pub(super) policy_lookup_seconds: Histogram,
     pub(super) tls_handshake_seconds: Histogram,
@@ -65,6 +67,7 @@ impl Metrics {
             policy_lookup_seconds: histogram(r, POLICY_LOOKUP_SECONDS, LOOKUP_BUCKETS),
             tls_handshake_seconds: histogram(r, TLS_HANDSHAKE_SECONDS, HANDSHAKE_BUCKETS),
             eight_bit_refused: register(r, IntCounter::with_opts(EIGHT_BIT_REFUSED.opts())),
+            dnssec_working: gauges(r, DNSSEC_WORKING),
             config_last_reload_successful: register(
                 r,
                 IntGauge::with_opts(CONFIG_LAST_RELOAD_SUCCESSFUL.opts()),
@@ -248,6 +251,11 @@ const EIGHT_BIT_REFUSED: Family = Family {
 const CONFIG_LAST_RELOAD_SUCCESSFUL: Family = Family {
     name: "config_last_reload_successful",
     help: "Whether the last reload of the configuration succeeded: 1 or 0",
+    labels: &[],
+};
+const DNSSEC_WORKING: Family = Family {
+    name: "dnssec_working",
+    help: "Whether the last probe of the root could be validated: 1 or 0; absent with dns.dnssec = \"off\"",
     labels: &[],
 };
 const BUILD_INFO: Family = Family {

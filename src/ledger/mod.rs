@@ -95,6 +95,15 @@ pub struct SessionSummary {
     pub ended: &'static str,
 }
 
+/// What a probe of the root's signatures came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Probe {
+    Works,
+    Fails,
+}
+
+const NO_LABELS: [&str; 0] = [];
+
 /// Counts one thing in a gauge for as long as it lives.
 #[derive(Debug)]
 pub struct GaugeGuard(IntGauge);
@@ -270,6 +279,16 @@ impl Ledger {
         self.metrics
             .policy_lookup_seconds
             .observe(elapsed.as_secs_f64());
+    }
+
+    /// What the last probe of the root found; not called where DNSSEC is off.
+    pub fn dnssec(&self, probe: Probe) {
+        let works = match probe {
+            Probe::Works => 1,
+            Probe::Fails => 0,
+        };
+        let gauge = self.metrics.dnssec_working.with_label_values(&NO_LABELS);
+        gauge.set(works);
     }
 
     /// A server session, `smtp` or `lmtp`, while it lasts.

@@ -1,23 +1,73 @@
 //! What `discovery` found out about one host, as plain values.
 
-use crate::names::{DomainName, MxHost, NextHop};
+use super::requirement::DaneTrust;
+use super::rules::Published;
+use crate::dane::TlsaSet;
+use crate::names::{DomainName, MxHost, NextHop, TlsaBaseDomain};
 
 /// What is known of a host before a connection is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostFacts {
     /// The name that MX records, a rule or the recipient's domain gave; `None` for an address literal.
     pub host: Option<MxHost>,
-    /// The domain whose MX host this is; `None` where only an address or a bracketed host is known.
-    /// The names that `secure` demands follow from [`Demand::next_hop`].
-    pub next_hop_domain: Option<DomainName>,
+    /// The next hop's domain after securely published aliases, where it has any (RFC 7672 §3.2.2).
+    pub next_hop_expanded: Option<DomainName>,
+    /// Whether the host is proven to be the next hop's.
+    pub trust: DaneTrust,
     pub tlsa: TlsaFinding,
 }
 
 /// What is known of a host's TLSA records (RFC 7672 §2.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TlsaFinding {
-    /// Nobody asked: DANE is off, or this version has none.
+    /// Nobody asked: DANE is off, the policy does not want it, or there is no name to ask for.
     NotSought,
+    /// Proven: there are none.
+    SecurelyAbsent,
+    /// The host's addresses or the records are not signed: DANE does not apply.
+    Insecure,
+    Usable {
+        base: TlsaBaseDomain,
+        records: TlsaSet,
+    },
+    /// There are records, and none can be used: TLS is required all the same (RFC 7672 §2.2).
+    NoneUsable(TlsaBaseDomain),
+    LookupFailed(TlsaFailure),
+}
+
+impl TlsaFinding {
+    /// The `result` of `policy_lookups_total`.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::NotSought => "not_sought",
+            Self::SecurelyAbsent => "absent",
+            Self::Insecure => "insecure",
+            Self::Usable { .. } => "usable",
+            Self::NoneUsable(_) => "none_usable",
+            Self::LookupFailed(TlsaFailure::Bogus(_)) => "bogus",
+            Self::LookupFailed(TlsaFailure::NoAnswer(_)) => "lookup_failed",
+        }
+    }
+}
+
+/// Why it is not known whether there are TLSA records.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TlsaFailure {
+    /// An answer came, and it is forged or broken.
+    #[error("{0}")]
+    Bogus(String),
+    #[error("{0}")]
+    NoAnswer(String),
+}
+
+impl TlsaFailure {
+    /// RFC 8460 §4.3.2.1; a lookup that brought nothing has no word there.
+    pub fn result_type(&self) -> &'static str {
+        match self {
+            Self::Bogus(_) => "dnssec-invalid",
+            Self::NoAnswer(_) => "tlsa-lookup-failed",
+        }
+    }
 }
 
 /// Whose delivery is judged: the recipients' domain and where their mail is routed.
@@ -26,4 +76,6 @@ pub struct Demand {
     /// The domain of the recipients; `None` for an address literal.
     pub recipient_domain: Option<DomainName>,
     pub next_hop: NextHop,
+    /// The message's own wish: `Ignore` for `TLS-Required: No` (RFC 8689 §3).
+    pub published: Published,
 }

@@ -5,13 +5,15 @@
 
 mod facts;
 mod failure;
+mod floor;
 mod level;
 pub mod postfix_map;
+mod reference;
 mod requirement;
 mod rules;
 mod verdict;
 
-pub use facts::{Demand, HostFacts, TlsaFinding};
+pub use facts::{Demand, HostFacts, TlsaFailure, TlsaFinding};
 pub use failure::{CertificateProblem, TlsFailure};
 pub use level::{Level, PolicySource};
 pub use requirement::{
@@ -19,4 +21,6 @@ pub use requirement::{
     Fingerprint, HostPolicy, OnFailure, PlaintextPermit, ReferenceName, TlsRequirement, TlsVersion,
 };
 pub use rules::{Enforce, MatchName, Published, Rule, RuleConflict, Rules};
-pub use verdict::{DeferReason, Deferral, HostVerdict, for_host};
+pub use verdict::{
+    DeferReason, Deferral, HostVerdict, PolicySettings, SeekTlsa, for_host, seek_tlsa,
+};

@@ -182,12 +182,9 @@ fn read_key(text: &str) -> Result<Key, String> {
 /// Levels in Postfix's spelling; it takes any case.
 fn read_level(text: &str) -> Result<Level, String> {
     match text.to_ascii_lowercase().parse() {
-        Ok(Level::Dane | Level::DaneOnly) => {
-            Err(format!("level {} is not in this version", quote(text)))
-        }
         Ok(level) => Ok(level),
         Err(_) => Err(format!(
-            "{} is no level; write none, may, encrypt, fingerprint, verify or secure",
+            "{} is no level; write none, may, encrypt, dane, dane-only, fingerprint, verify or secure",
             quote(text)
         )),
     }

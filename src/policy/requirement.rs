@@ -1,5 +1,6 @@
 //! What must be proven before mail may flow: the verdict's payload, and half of the pool's key.
 
+use super::failure::TlsFailure;
 use super::level::{Level, PolicySource};
 use crate::dane::TlsaSet;
 use crate::names::{DomainName, TlsaBaseDomain};
@@ -168,8 +169,23 @@ impl HostPolicy {
         }
     }
 
-    /// How replies and logs name the policy: `rule of example.com`.
-    pub fn describe(&self) -> String {
-        format!("{} policy of {}", self.source, self.subject)
+    /// Whose policy it is that a failure violates: the domain's own DANE may stand beside a rule.
+    pub fn source_of(&self, failure: &TlsFailure) -> PolicySource {
+        match (failure, self.level) {
+            (TlsFailure::Dane(_), Level::Fingerprint | Level::Verify | Level::Secure) => {
+                PolicySource::Dane
+            }
+            (_, _) => self.source,
+        }
+    }
+
+    /// How replies and logs name the policy that a failure violates: `rule policy of example.com`.
+    pub fn describe(&self, failure: &TlsFailure) -> String {
+        format!("{} policy of {}", self.source_of(failure), self.subject)
+    }
+
+    /// The name to send as SNI where TLSA records decide (RFC 7672 §8.1).
+    pub fn tlsa_base(&self) -> Option<&DomainName> {
+        self.enforce.dane.as_ref().map(|dane| &dane.base.0)
     }
 }

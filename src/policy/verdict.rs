@@ -1,14 +1,28 @@
 //! The decision: facts, rules and defaults in, a verdict with its reason out.
 
-use super::facts::{Demand, HostFacts, TlsaFinding};
+use super::facts::{Demand, HostFacts, TlsaFailure, TlsaFinding};
+use super::floor::Floor;
 use super::level::{Level, PolicySource};
+use super::reference::Names;
 use super::requirement::{
-    AuditPurpose, Authentication, ClientCertificate, Encryption, HostPolicy, OnFailure,
+    AuditPurpose, Authentication, DaneRequirement, DaneTrust, Encryption, HostPolicy, OnFailure,
     ReferenceName, Sealed, TlsRequirement, TlsVersion,
 };
-use super::rules::{Enforce, MatchName, Rule, Rules};
-use crate::names::{DomainName, NextHop, RuleTarget};
+use super::rules::{Enforce, MatchName, Published, Rules};
+use crate::names::{DomainName, TlsaBaseDomain};
 use std::sync::Arc;
+
+/// The administrator's word: rules, and what holds without one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicySettings {
+    pub rules: Rules,
+    /// `policy.default`
+    pub default: Level,
+    /// `tls.min_version`; binds unless the rule has its own.
+    pub min_version: TlsVersion,
+    /// `policy.dane`: whether TLSA records count that no rule asks for.
+    pub dane: Published,
+}
 
 /// What to do with one host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,53 +39,109 @@ pub struct Deferral {
     pub source: PolicySource,
     /// As in [`HostPolicy::subject`].
     pub subject: Arc<str>,
+    /// As in [`HostPolicy::rule_name`].
+    pub rule_name: Option<Arc<str>>,
+    pub on_failure: OnFailure,
     pub reason: DeferReason,
 }
 
 /// Why a host may not be used now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DeferReason {
     #[error("dane-only, but TLSA records are not looked up")]
     TlsaNotSought,
+    #[error("TLSA lookup: {0}")]
+    TlsaLookup(TlsaFailure),
+    #[error("dane-only, but it has no TLSA records")]
+    NoTlsa,
+    #[error("dane-only, but its addresses or TLSA records are not secured by DNSSEC")]
+    TlsaInsecure,
+    #[error("dane-only, but none of its TLSA records at {0} can be used")]
+    NoneUsable(TlsaBaseDomain),
+    #[error("dane-only, but the MX records that name it are not secured by DNSSEC")]
+    MxInsecure,
+}
+
+impl DeferReason {
+    /// RFC 8460 §4.3.2.1; the `reason` of `policy_blocked_total`.
+    pub fn result_type(&self) -> &'static str {
+        match self {
+            Self::TlsaLookup(failure) => failure.result_type(),
+            Self::TlsaNotSought | Self::NoTlsa | Self::TlsaInsecure | Self::MxInsecure => {
+                "dane-required"
+            }
+            Self::NoneUsable(_) => "tlsa-invalid",
+        }
+    }
+}
+
+/// Whether TLSA records are to be looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SeekTlsa {
+    No,
+    Yes,
+}
+
+/// Whether TLSA records of the hosts may matter to mail of `demand`. Where they do not, they must not be
+/// looked up: the lookup could fail and hold mail back (RFC 8689 §3).
+pub fn seek_tlsa(demand: &Demand, settings: &PolicySettings) -> SeekTlsa {
+    let rule = settings.rules.for_demand(demand).map(|rule| &**rule);
+    let default = Floor::of_default(settings);
+    let floors = match rule {
+        None => vec![default],
+        Some(rule) => {
+            let floor = Floor::of_rule(rule, &default);
+            match rule.enforce {
+                Enforce::Yes => vec![floor],
+                Enforce::DryRun => vec![default, floor],
+            }
+        }
+    };
+    if floors.iter().any(|floor| floor.wants_tlsa(demand)) {
+        SeekTlsa::Yes
+    } else {
+        SeekTlsa::No
+    }
 }
 
 /// Decides what a connection to `host` must prove for mail of `demand`.
 ///
-/// The rule for the recipients' domain sets the floor, else `default` does; `min_version` binds unless
-/// the rule has its own. A rule in dry-run enforces nothing: the default is enforced, the rule audited.
-pub fn for_host(
-    demand: &Demand,
-    host: &HostFacts,
-    rules: &Rules,
-    default: Level,
-    min_version: TlsVersion,
-) -> HostVerdict {
-    let rule = rules.for_demand(demand).map(|rule| &**rule);
-    let names = Names::of(demand, host);
-    let fallback = Floor::of_default(default, min_version);
+/// The rule for the recipients' domain sets the floor, else the default does; what TLSA records demand
+/// is added on top. A rule in dry-run enforces nothing: the default is enforced, the rule audited.
+pub fn for_host(demand: &Demand, host: &HostFacts, settings: &PolicySettings) -> HostVerdict {
+    let rule = settings.rules.for_demand(demand).map(|rule| &**rule);
+    let case = Case {
+        demand,
+        host,
+        names: Names::of(demand, host),
+    };
+    let fallback = Floor::of_default(settings);
     let verdict = match rule {
-        None => decide(fallback, host.tlsa, &names),
+        None => case.decide(fallback),
         Some(rule) => {
             let floor = Floor::of_rule(rule, &fallback);
             match rule.enforce {
-                Enforce::Yes => decide(floor, host.tlsa, &names),
-                Enforce::DryRun => dry_run(fallback, floor, host.tlsa, &names),
+                Enforce::Yes => case.decide(floor),
+                Enforce::DryRun => case.dry_run(fallback, floor),
             }
         }
     };
     let subject = subject(demand);
+    let rule_name = rule.and_then(|rule| rule.name.clone());
     match verdict {
         Err((floor, reason)) => HostVerdict::Defer(Deferral {
-            level: floor.level,
-            source: floor.source,
+            level: floor.level.max(Level::Dane),
+            source: floor.source_of_tlsa(),
             subject,
+            rule_name,
+            on_failure: floor.on_failure,
             reason,
         }),
         Ok(decision) => HostVerdict::Use(HostPolicy {
             level: decision.level,
-            source: decision.floor.source,
+            source: decision.source,
             subject,
-            rule_name: rule.and_then(|rule| rule.name.clone()),
+            rule_name,
             enforce: Arc::new(decision.enforce),
             audit: decision.audit.map(Arc::new),
             purpose: decision.purpose,
@@ -89,101 +159,10 @@ fn subject(demand: &Demand) -> Arc<str> {
     }
 }
 
-/// What is demanded at least, before anything published is added.
-struct Floor<'a> {
-    level: Level,
-    source: PolicySource,
-    min_version: TlsVersion,
-    on_failure: OnFailure,
-    client_certificate: ClientCertificate,
-    rule: Option<&'a Rule>,
-}
-
-impl<'a> Floor<'a> {
-    fn of_default(level: Level, min_version: TlsVersion) -> Self {
-        Self {
-            level,
-            source: PolicySource::Default,
-            min_version,
-            on_failure: OnFailure::Defer,
-            client_certificate: ClientCertificate::Withhold,
-            rule: None,
-        }
-    }
-
-    fn of_rule(rule: &'a Rule, default: &Floor<'_>) -> Self {
-        Self {
-            level: rule.require.unwrap_or(default.level),
-            source: if binds(rule) {
-                PolicySource::Rule
-            } else {
-                PolicySource::Default
-            },
-            min_version: rule.min_version.unwrap_or(default.min_version),
-            on_failure: rule.on_failure,
-            client_certificate: rule.client_certificate,
-            rule: Some(rule),
-        }
-    }
-}
-
-/// Whether the rule says anything about the channel; one that only routes or names leaves that to the
-/// default.
-fn binds(rule: &Rule) -> bool {
-    rule.require.is_some()
-        || rule.min_version.is_some()
-        || !rule.match_names.is_empty()
-        || !rule.fingerprints.is_empty()
-        || rule.client_certificate == ClientCertificate::Present
-}
-
-/// The names by which a host may be known to a certificate.
-struct Names {
-    host: Option<DomainName>,
-    next_hop: Option<DomainName>,
-}
-
-impl Names {
-    /// A rule's next hop replaces the recipients' domain; a bracketed host name is a next hop too.
-    fn of(demand: &Demand, host: &HostFacts) -> Self {
-        let next_hop = match &demand.next_hop {
-            NextHop::Domain(domain) => Some(domain),
-            NextHop::Literal(_) => None,
-            NextHop::Rule(hop) => match &hop.target {
-                RuleTarget::Mx(domain) | RuleTarget::Host(domain) => Some(domain),
-                RuleTarget::Address(_) => None,
-            },
-        };
-        Self {
-            host: host.host.as_ref().map(|host| host.0.clone()),
-            next_hop: next_hop.cloned(),
-        }
-    }
-
-    /// What a word of `match` stands for here; nothing where there is no such name.
-    fn resolve(&self, word: &MatchName) -> Option<ReferenceName> {
-        match word {
-            MatchName::Name(name) => Some(ReferenceName::Exact(name.clone())),
-            MatchName::Below(name) => Some(ReferenceName::Below(name.clone())),
-            MatchName::NextHop => self.next_hop.clone().map(ReferenceName::Exact),
-            MatchName::DotNextHop => self.next_hop.clone().map(ReferenceName::Below),
-            MatchName::HostName => self.host.clone().map(ReferenceName::Exact),
-        }
-    }
-
-    /// The rule's words, else what the level means by default. An empty result matches nothing.
-    fn webpki(&self, rule: Option<&Rule>, usual: &[MatchName]) -> Authentication {
-        let words = match rule {
-            Some(rule) if !rule.match_names.is_empty() => &rule.match_names,
-            Some(_) | None => usual,
-        };
-        Authentication::WebPki(words.iter().filter_map(|word| self.resolve(word)).collect())
-    }
-}
-
 struct Decision<'a> {
     floor: Floor<'a>,
     level: Level,
+    source: PolicySource,
     enforce: TlsRequirement,
     audit: Option<TlsRequirement>,
     purpose: AuditPurpose,
@@ -191,54 +170,140 @@ struct Decision<'a> {
 
 type Decided<'a> = Result<Decision<'a>, (Floor<'a>, DeferReason)>;
 
-fn decide<'a>(floor: Floor<'a>, tlsa: TlsaFinding, names: &Names) -> Decided<'a> {
-    let level = match with_tlsa(floor.level, tlsa) {
-        Ok(level) => level,
-        Err(reason) => return Err((floor, reason)),
-    };
-    let enforce = requirement(level, &floor, names);
-    let audit = usual_audit(level, &floor, names);
-    Ok(Decision {
-        floor,
-        level,
-        enforce,
-        audit,
-        purpose: AuditPurpose::Record,
-    })
+/// One host and one demand, under whatever floor.
+struct Case<'c> {
+    demand: &'c Demand,
+    host: &'c HostFacts,
+    names: Names,
 }
 
-/// The default binds; what the rule would demand is judged in the same handshake where it demands TLS.
-fn dry_run<'a>(
-    default: Floor<'a>,
-    watched: Floor<'_>,
-    tlsa: TlsaFinding,
-    names: &Names,
-) -> Decided<'a> {
-    let mut decision = decide(default, tlsa, names)?;
-    if let Ok(watched) = decide(watched, tlsa, names)
-        && watched.enforce.encryption == Encryption::Mandatory
-    {
-        decision.audit = Some(watched.enforce);
-        decision.purpose = AuditPurpose::DryRun;
+/// What TLSA records make of a floor.
+struct Raised {
+    level: Level,
+    source: PolicySource,
+    dane: Option<DaneRequirement>,
+}
+
+impl Case<'_> {
+    fn decide<'a>(&self, floor: Floor<'a>) -> Decided<'a> {
+        let raised = match self.raise(&floor) {
+            Ok(raised) => raised,
+            Err(reason) => return Err((floor, reason)),
+        };
+        let mut enforce = requirement(raised.level, &floor, &self.names);
+        let authenticated = raised.dane.is_some();
+        enforce.dane = raised.dane.map(Arc::new);
+        let audit = if authenticated {
+            None
+        } else {
+            usual_audit(raised.level, &floor, &self.names)
+        };
+        Ok(Decision {
+            floor,
+            level: raised.level,
+            source: raised.source,
+            enforce,
+            audit,
+            purpose: AuditPurpose::Record,
+        })
     }
-    Ok(decision)
+
+    /// The default binds; what the rule would demand is judged in the same handshake where it demands
+    /// TLS.
+    fn dry_run<'a>(&self, default: Floor<'a>, watched: Floor<'_>) -> Decided<'a> {
+        let mut decision = self.decide(default)?;
+        if let Ok(watched) = self.decide(watched)
+            && watched.enforce.encryption == Encryption::Mandatory
+        {
+            decision.audit = Some(watched.enforce);
+            decision.purpose = AuditPurpose::DryRun;
+        }
+        Ok(decision)
+    }
+
+    /// What is left of a floor, or comes on top of it, once it is known what is known of TLSA records.
+    /// Only proof that there are none allows less (RFC 7672 §2.1, §2.2).
+    fn raise(&self, floor: &Floor<'_>) -> Result<Raised, DeferReason> {
+        let as_it_is = |level| Raised {
+            level,
+            source: floor.source,
+            dane: None,
+        };
+        let finding = if floor.wants_tlsa(self.demand) {
+            &self.host.tlsa
+        } else {
+            &TlsaFinding::NotSought
+        };
+        match (floor.level, finding) {
+            (_, TlsaFinding::LookupFailed(failure)) => {
+                Err(DeferReason::TlsaLookup(failure.clone()))
+            }
+            (Level::DaneOnly, TlsaFinding::NotSought) => Err(DeferReason::TlsaNotSought),
+            (Level::DaneOnly, TlsaFinding::SecurelyAbsent) => Err(DeferReason::NoTlsa),
+            (Level::DaneOnly, TlsaFinding::Insecure) => Err(DeferReason::TlsaInsecure),
+            (Level::DaneOnly, TlsaFinding::NoneUsable(base)) => {
+                Err(DeferReason::NoneUsable(base.clone()))
+            }
+            (Level::DaneOnly, TlsaFinding::Usable { .. }) if self.host.trust == DaneTrust::Half => {
+                Err(DeferReason::MxInsecure)
+            }
+            (Level::Dane, TlsaFinding::NotSought) => Ok(as_it_is(Level::Encrypt)),
+            (Level::Dane, TlsaFinding::SecurelyAbsent | TlsaFinding::Insecure) => {
+                Ok(as_it_is(Level::May))
+            }
+            (
+                level,
+                TlsaFinding::NotSought | TlsaFinding::SecurelyAbsent | TlsaFinding::Insecure,
+            ) => Ok(as_it_is(level)),
+            (Level::May | Level::Dane, TlsaFinding::NoneUsable(_)) => Ok(Raised {
+                level: Level::Encrypt,
+                source: floor.source_of_tlsa(),
+                dane: None,
+            }),
+            (level, TlsaFinding::NoneUsable(_)) => Ok(as_it_is(level)),
+            (level, TlsaFinding::Usable { base, records }) => {
+                let dane = DaneRequirement {
+                    base: base.clone(),
+                    records: records.clone(),
+                    names: self.reference_names(base),
+                    trust: self.host.trust,
+                };
+                Ok(with_dane(level, floor, dane))
+            }
+        }
+    }
+
+    /// RFC 7672 §3.2.2: the base domain first; the next hop and what it is an alias of, where the host is
+    /// proven to be theirs.
+    fn reference_names(&self, base: &TlsaBaseDomain) -> Arc<[DomainName]> {
+        let more = match self.host.trust {
+            DaneTrust::Full => [&self.names.next_hop, &self.host.next_hop_expanded],
+            DaneTrust::Half => [&self.names.host, &None],
+        };
+        let mut names = vec![base.0.clone()];
+        for name in more.into_iter().flatten() {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        names.into()
+    }
 }
 
-/// The level that is left once it is known what is known of TLSA records. Without certainty that there
-/// are none, DANE does not get weaker than encryption (RFC 7672 §2.2).
-fn with_tlsa(level: Level, tlsa: TlsaFinding) -> Result<Level, DeferReason> {
-    match (level, tlsa) {
-        (Level::Dane, TlsaFinding::NotSought) => Ok(Level::Encrypt),
-        (Level::DaneOnly, TlsaFinding::NotSought) => Err(DeferReason::TlsaNotSought),
-        (
-            Level::None
-            | Level::May
-            | Level::Encrypt
-            | Level::Fingerprint
-            | Level::Verify
-            | Level::Secure,
-            TlsaFinding::NotSought,
-        ) => Ok(level),
+/// A level that already authenticates keeps its name and its source: both it and DANE must hold.
+fn with_dane(level: Level, floor: &Floor<'_>, dane: DaneRequirement) -> Raised {
+    let (level, source) = match level {
+        Level::None | Level::May | Level::Dane | Level::Encrypt => {
+            (Level::Dane, floor.source_of_tlsa())
+        }
+        Level::Fingerprint | Level::Verify | Level::Secure | Level::DaneOnly => {
+            (level, floor.source)
+        }
+    };
+    Raised {
+        level,
+        source,
+        dane: Some(dane),
     }
 }
 

@@ -1,6 +1,6 @@
 use super::*;
-use crate::names::{MxHost, RuleNextHop};
-use crate::policy::{Fingerprint, Published};
+use crate::names::{MxHost, NextHop, RuleNextHop};
+use crate::policy::{CertificateProblem, ClientCertificate, Fingerprint, Rule, TlsFailure};
 
 fn name(text: &str) -> DomainName {
     DomainName::parse(text).unwrap()
@@ -36,6 +36,7 @@ struct Case {
     host: HostFacts,
     default: Level,
     min_version: TlsVersion,
+    dane: Published,
 }
 
 impl Case {
@@ -44,14 +45,17 @@ impl Case {
             demand: Demand {
                 recipient_domain: Some(name("example.com")),
                 next_hop: NextHop::Domain(name("example.com")),
+                published: Published::Honor,
             },
             host: HostFacts {
                 host: Some(MxHost(name("mx.example.net"))),
-                next_hop_domain: Some(name("example.com")),
+                next_hop_expanded: None,
+                trust: DaneTrust::Full,
                 tlsa: TlsaFinding::NotSought,
             },
             default: Level::May,
             min_version: TlsVersion::V1_2,
+            dane: Published::Honor,
         }
     }
 
@@ -62,19 +66,21 @@ impl Case {
             case.demand.recipient_domain = None;
         }
         case.demand.next_hop = hop;
-        case.host.next_hop_domain = None;
         case.host.host = host.map(|host| MxHost(name(host)));
         case
     }
 
     fn verdict(&self, rules: &Rules) -> HostVerdict {
-        for_host(
-            &self.demand,
-            &self.host,
-            rules,
-            self.default,
-            self.min_version,
-        )
+        for_host(&self.demand, &self.host, &self.settings(rules))
+    }
+
+    fn settings(&self, rules: &Rules) -> PolicySettings {
+        PolicySettings {
+            rules: rules.clone(),
+            default: self.default,
+            min_version: self.min_version,
+            dane: self.dane,
+        }
     }
 
     fn policy(&self, rules: &Rules) -> HostPolicy {
@@ -222,7 +228,10 @@ fn an_address_without_a_name_is_not_audited() {
         (short(&policy.enforce).as_str(), &policy.audit),
         ("try", &None)
     );
-    assert_eq!(policy.describe(), "default policy of [192.0.2.1]");
+    assert_eq!(
+        policy.describe(&TlsFailure::StarttlsNotOffered),
+        "default policy of [192.0.2.1]"
+    );
 }
 
 fn changed(change: impl FnOnce(&mut Rule)) -> Rule {
@@ -413,3 +422,6 @@ fn check_floor(verdict: &HostVerdict, floor: Level, host: Option<&str>) {
     let spelled = |name: &ReferenceName| ["x.test", ".y.test"].contains(&&*name.to_string());
     assert!(host.is_some() || names.iter().all(spelled), "{names:?}");
 }
+
+#[path = "verdict_tlsa_tests.rs"]
+mod tlsa;

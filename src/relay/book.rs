@@ -1,11 +1,14 @@
 //! What is known of each recipient while its group is walked from host to host.
 
 use crate::delivery::outcome::{DeliveryResult, Outcome, PossibleDuplicate, Scope, Settled};
-use crate::delivery::several;
+use crate::delivery::{deferred, several};
 use crate::ledger::{DeliveryEvent, Ledger};
 use crate::message::Message;
+use crate::names::MxHost;
+use crate::policy::Deferral;
 use crate::smtp::envelope::Recipient;
 use crate::smtp::reply::{Reply, Severity};
+use std::net::SocketAddr;
 use tokio::sync::oneshot;
 
 /// The group's recipients: those decided have been answered and recorded, once each.
@@ -109,6 +112,17 @@ impl<'a> Book<'a> {
     /// A host that offers nothing to connect to: the same for all.
     pub(super) fn host_skipped(&mut self, reply: &Reply) {
         let settled = Settled::without_host(reply.clone(), Scope::Host);
+        self.host_tried(vec![settled; self.open.len()], 0);
+    }
+
+    /// A host that the policy does not use now: the same for all.
+    pub(super) fn host_deferred(
+        &mut self,
+        host: Option<&MxHost>,
+        address: Option<SocketAddr>,
+        deferral: &Deferral,
+    ) {
+        let settled = deferred(host, address, deferral);
         self.host_tried(vec![settled; self.open.len()], 0);
     }
 

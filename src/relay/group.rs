@@ -1,7 +1,7 @@
 //! Recipients by next hop. Rules that override the route act here, and only here.
 
 use crate::names::NextHop;
-use crate::policy::{Demand, Rules};
+use crate::policy::{Demand, Published, Rules};
 use crate::smtp::address::MailDomain;
 use crate::smtp::envelope::Recipient;
 use std::collections::HashMap;
@@ -28,7 +28,11 @@ pub fn next_hop(domain: &MailDomain, rules: &Rules) -> NextHop {
 }
 
 /// The groups of an envelope, in the order of their first recipients.
-pub(super) fn by_next_hop(recipients: &[Recipient], rules: &Rules) -> Vec<Group> {
+pub(super) fn by_next_hop(
+    recipients: &[Recipient],
+    rules: &Rules,
+    published: Published,
+) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     let mut places: HashMap<&MailDomain, usize> = HashMap::new();
     let mut places_of_name = HashMap::new();
@@ -56,6 +60,7 @@ pub(super) fn by_next_hop(recipients: &[Recipient], rules: &Rules) -> Vec<Group>
         let demand = Demand {
             recipient_domain: name.cloned(),
             next_hop: next_hop(domain, rules),
+            published,
         };
         groups.push(Group {
             demand,
@@ -99,7 +104,7 @@ mod tests {
             recipient("d", "192.0.2.1"),
             recipient("e", "one.example"),
         ];
-        let groups = by_next_hop(&recipients, &Rules::default());
+        let groups = by_next_hop(&recipients, &Rules::default(), Published::Honor);
         let places: Vec<_> = groups
             .iter()
             .map(|group| group.recipients.clone())

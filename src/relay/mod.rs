@@ -14,8 +14,8 @@ pub use inflight::{InFlight, Submit};
 use crate::delivery::{Courier, DeliverySettings};
 use crate::discovery::{Discovery, DiscoverySettings};
 use crate::ledger::Ledger;
-use crate::message::Message;
-use crate::policy::{Level, Rules, TlsVersion};
+use crate::message::{Message, TlsRequired};
+use crate::policy::{PolicySettings, Published};
 use crate::smtp::envelope::Recipient;
 use crate::tls::TlsClient;
 use arc_swap::ArcSwap;
@@ -36,10 +36,7 @@ pub enum Custody {
 /// takes the snapshot once and keeps it.
 #[derive(Debug)]
 pub struct Snapshot {
-    pub rules: Rules,
-    pub default_level: Level,
-    /// `tls.min_version`.
-    pub min_version: TlsVersion,
+    pub policy: PolicySettings,
     pub discovery: DiscoverySettings,
     pub delivery: DeliverySettings,
     pub tls: TlsClient,
@@ -117,7 +114,7 @@ impl Submit for Relay {
             return;
         };
         let snapshot = self.parts.snapshot.load_full();
-        let hop = group::next_hop(&recipient.mailbox.domain, &snapshot.rules);
+        let hop = group::next_hop(&recipient.mailbox.domain, &snapshot.policy.rules);
         let discovery = self.parts.discovery.clone();
         self.parts.tasks.spawn(async move {
             discovery.warm(&hop, &snapshot.discovery).await;
@@ -136,7 +133,13 @@ impl Submit for Relay {
             .map(|_| oneshot::channel())
             .unzip();
         let mut senders: Vec<_> = senders.into_iter().map(Some).collect();
-        for group in group::by_next_hop(&message.envelope.recipients, &snapshot.rules) {
+        // RFC 8689 §3: such a message wants to arrive rather than to be protected.
+        let published = match message.tls_required {
+            TlsRequired::No => Published::Ignore,
+            TlsRequired::Unsaid => Published::Honor,
+        };
+        let rules = &snapshot.policy.rules;
+        for group in group::by_next_hop(&message.envelope.recipients, rules, published) {
             let answers = group
                 .recipients
                 .iter()

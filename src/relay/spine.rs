@@ -11,10 +11,11 @@ use crate::discovery::{Route, RouteHost};
 use crate::message::Message;
 use crate::names::{NextHop, RuleTarget};
 use crate::policy::{
-    Demand, HostFacts, HostPolicy, HostVerdict, PolicySource, TlsaFinding, for_host,
+    Demand, HostFacts, HostPolicy, HostVerdict, PolicySource, SeekTlsa, TlsaFailure, TlsaFinding,
+    for_host, seek_tlsa,
 };
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
@@ -78,7 +79,8 @@ impl Delivery {
             if book.is_done() || left == 0 || Instant::now() >= reach_until {
                 break;
             }
-            let Some((addresses, policy)) = self.decide(book, &route, host) else {
+            let chosen = self.choose(book, &route, host, reach_until).await;
+            let Some((addresses, policy)) = chosen else {
                 continue;
             };
             let until = share(reach_until, left.min(hosts.len() - at) + offers.len());
@@ -130,7 +132,7 @@ impl Delivery {
                 return None;
             }
         };
-        let rule = self.snapshot.rules.for_demand(&self.demand);
+        let rule = self.snapshot.policy.rules.for_demand(&self.demand);
         let source = if rule.is_some() {
             PolicySource::Rule
         } else {
@@ -146,45 +148,59 @@ impl Delivery {
             .ok()
     }
 
-    /// Decide: what this host must prove, or that there is nothing to connect to.
-    fn decide<'h>(
+    /// Discover and decide: where the host is and what it must prove, unless it is of no use now.
+    async fn choose<'h>(
         &self,
         book: &mut Book<'_>,
         route: &Route,
         host: &'h RouteHost,
+        until: Instant,
     ) -> Option<(&'h [IpAddr], HostPolicy)> {
-        let addresses = match &host.addresses {
-            Ok(addresses) => addresses,
-            Err(failure) => {
-                let name = host
-                    .host
-                    .as_ref()
-                    .map(ToString::to_string)
-                    .unwrap_or_default();
-                book.host_skipped(&say::host_without_address(&name, failure));
-                return None;
-            }
+        let addresses = addresses_of(book, host)?;
+        let tlsa = self.tlsa(route, host, until).await;
+        let policy = self.decide(book, route, (host, addresses), tlsa)?;
+        Some((addresses, policy))
+    }
+
+    /// Discover: the host's TLSA records, where they may matter.
+    async fn tlsa(&self, route: &Route, host: &RouteHost, until: Instant) -> TlsaFinding {
+        match seek_tlsa(&self.demand, &self.snapshot.policy) {
+            SeekTlsa::No => return TlsaFinding::NotSought,
+            SeekTlsa::Yes => {}
+        }
+        let parts = &self.relay.parts;
+        let started = Instant::now();
+        let finding = match timeout_at(until, parts.discovery.tlsa(route, host)).await {
+            Ok(search) => search.finding,
+            Err(_) => TlsaFinding::LookupFailed(TlsaFailure::NoAnswer("time-out".into())),
         };
+        if finding != TlsaFinding::NotSought {
+            parts
+                .ledger
+                .policy_lookup(PolicySource::Dane, finding.label(), started.elapsed());
+        }
+        finding
+    }
+
+    /// Decide: what this host must prove, or that it may not be used now.
+    fn decide(
+        &self,
+        book: &mut Book<'_>,
+        route: &Route,
+        (host, addresses): (&RouteHost, &[IpAddr]),
+        tlsa: TlsaFinding,
+    ) -> Option<HostPolicy> {
         let facts = HostFacts {
             host: host.host.clone(),
-            next_hop_domain: route.domain.clone(),
-            tlsa: TlsaFinding::NotSought,
+            next_hop_expanded: route.expanded.clone(),
+            trust: route.trust(),
+            tlsa,
         };
-        let Snapshot {
-            rules,
-            default_level,
-            min_version,
-            ..
-        } = &*self.snapshot;
-        match for_host(&self.demand, &facts, rules, *default_level, *min_version) {
-            HostVerdict::Use(policy) => Some((addresses, policy)),
+        match for_host(&self.demand, &facts, &self.snapshot.policy) {
+            HostVerdict::Use(policy) => Some(policy),
             HostVerdict::Defer(deferral) => {
-                let name = host
-                    .host
-                    .as_ref()
-                    .map(ToString::to_string)
-                    .unwrap_or_default();
-                book.host_skipped(&say::policy_defers(&name, &deferral));
+                let first = addresses.first().map(|ip| SocketAddr::new(*ip, route.port));
+                book.host_deferred(host.host.as_ref(), first, &deferral);
                 None
             }
         }
@@ -221,6 +237,22 @@ impl Delivery {
             },
             reach_until,
             way: Way::ByPolicy,
+        }
+    }
+}
+
+/// The addresses of a host, or one more host that offers nothing to connect to.
+fn addresses_of<'h>(book: &mut Book<'_>, host: &'h RouteHost) -> Option<&'h [IpAddr]> {
+    match &host.addresses {
+        Ok(addresses) => Some(addresses),
+        Err(failure) => {
+            let name = host
+                .host
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            book.host_skipped(&say::host_without_address(&name, failure));
+            None
         }
     }
 }

@@ -7,12 +7,14 @@ use rustls_pki_types::{CertificateDer, DnsName, ServerName, SubjectPublicKeyInfo
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use webpki::EndEntityCert;
+use x509_parser::asn1_rs::Any;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::oid_registry::{
     OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_NIST_EC_P521, OID_SIG_ED25519,
 };
 use x509_parser::parse_x509_certificate;
+use x509_parser::prelude::FromDer;
 use x509_parser::public_key::PublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
@@ -36,6 +38,39 @@ pub(super) fn public_key(cert: &CertificateDer<'_>) -> Option<SubjectPublicKeyIn
     Some(SubjectPublicKeyInfoDer::from(
         cert.public_key().raw.to_vec(),
     ))
+}
+
+/// Who a certificate belongs to and who issued it: the contents of both Names in DER, as webpki compares them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct DistinguishedNames {
+    pub(super) subject: Vec<u8>,
+    pub(super) issuer: Vec<u8>,
+}
+
+impl DistinguishedNames {
+    pub(super) fn of(cert: &CertificateDer<'_>) -> Option<Self> {
+        if let Ok(readable) = EndEntityCert::try_from(cert) {
+            return Some(Self {
+                subject: readable.subject().to_vec(),
+                issuer: readable.issuer().to_vec(),
+            });
+        }
+        let cert = read(cert)?;
+        Some(Self {
+            subject: content(cert.subject().as_raw())?.to_vec(),
+            issuer: content(cert.issuer().as_raw())?.to_vec(),
+        })
+    }
+}
+
+/// What is inside a DER element.
+pub(super) fn content(der: &[u8]) -> Option<&[u8]> {
+    Any::from_der(der).ok().map(|(_, element)| element.data)
+}
+
+/// The subject for people; of any length.
+pub(super) fn subject(cert: &CertificateDer<'_>) -> String {
+    read(cert).map_or_else(String::new, |cert| cert.subject().to_string())
 }
 
 /// Whether the certificate names itself as its issuer.

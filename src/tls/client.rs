@@ -1,6 +1,7 @@
 //! TLS towards MX hosts: the handshake, and the judgement of what it brought.
 
 use super::certificate::{KeyKind, carries_any, presented_names, public_key};
+use super::dane::{self, DaneMatch};
 use super::failure::failure_from_io;
 use super::files::{at, identity, roots};
 use super::path::Paths;
@@ -9,8 +10,8 @@ use super::verifier::ProofOfKey;
 use super::{Authenticated, Handshake, Resumed, TlsSession, TlsSettings, TlsSettingsError};
 use crate::names::DomainName;
 use crate::policy::{
-    Authentication, CertificateProblem, ClientCertificate, Encryption, Fingerprint, ReferenceName,
-    TlsFailure, TlsRequirement, TlsVersion,
+    Authentication, CertificateProblem, ClientCertificate, DaneRequirement, DaneTrust, Encryption,
+    Fingerprint, ReferenceName, TlsFailure, TlsRequirement, TlsVersion,
 };
 use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -18,7 +19,7 @@ use rustls::{
     CipherSuite, ClientConfig, ClientConnection, ConfigBuilder, HandshakeKind, ProtocolVersion,
     WantsVerifier,
 };
-use rustls_pki_types::{CertificateDer, DnsName, ServerName};
+use rustls_pki_types::{CertificateDer, DnsName, ServerName, SignatureVerificationAlgorithm};
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::slice;
@@ -40,6 +41,8 @@ struct Shared {
     identified: Option<ClientConfig>,
     sessions: Arc<Sessions>,
     paths: Paths,
+    /// For the signatures of certificates.
+    algorithms: &'static [&'static dyn SignatureVerificationAlgorithm],
     key_kinds: [(KeyKind, Arc<str>); KeyKind::ALL.len()],
 }
 
@@ -80,6 +83,7 @@ impl TlsClient {
                 identified,
                 sessions: Sessions::new(),
                 paths: Paths::new(roots(&settings.roots)?, algorithms),
+                algorithms: algorithms.all,
                 key_kinds: KeyKind::ALL.map(|kind| (kind, kind.as_str().into())),
             }),
         })
@@ -136,17 +140,38 @@ impl TlsClient {
             }
             Encryption::Mandatory | Encryption::Opportunistic | Encryption::Never => {}
         }
-        match &requirement.authentication {
-            Authentication::None => Ok(Authenticated::None),
+        let authenticated = match &requirement.authentication {
+            Authentication::None => Authenticated::None,
             Authentication::Fingerprint(pins) => {
                 check_fingerprint(session, pins)?;
-                Ok(Authenticated::Fingerprint)
+                Authenticated::Fingerprint
             }
             Authentication::WebPki(names) => {
                 self.check_webpki(session, names, now)?;
-                Ok(Authenticated::WebPki)
+                Authenticated::WebPki
             }
-        }
+        };
+        let Some(demanded) = &requirement.dane else {
+            return Ok(authenticated);
+        };
+        dane::check(demanded, &session.chain, self.shared.algorithms, now)
+            .map_err(TlsFailure::Dane)?;
+        Ok(match (authenticated, demanded.trust) {
+            (Authenticated::None, DaneTrust::Full) => Authenticated::Dane,
+            (Authenticated::None, DaneTrust::Half) => Authenticated::HalfDane,
+            // Both held; the administrator's word comes first.
+            (by_rule, DaneTrust::Full | DaneTrust::Half) => by_rule,
+        })
+    }
+
+    /// What each TLSA record has to do with the chain, for people; at most 64 records.
+    pub fn explain_dane(
+        &self,
+        requirement: &DaneRequirement,
+        session: &TlsSession,
+        now: SystemTime,
+    ) -> Vec<DaneMatch> {
+        dane::explain(requirement, &session.chain, self.shared.algorithms, now)
     }
 
     /// What a full WebPKI check with this name finds wrong (`None`: nothing, or no name to check).

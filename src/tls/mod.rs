@@ -7,6 +7,7 @@
 
 mod certificate;
 mod client;
+mod dane;
 mod failure;
 mod files;
 mod path;
@@ -20,6 +21,7 @@ mod testing;
 mod tests;
 
 pub use client::TlsClient;
+pub use dane::{DaneMatch, StandsFor};
 pub use failure::{failure_from_io, peer_fault};
 pub use server::TlsServer;
 

@@ -153,7 +153,7 @@ fn holds_until(chain: &[CertificateDer<'_>], now: i64) -> i64 {
 
 /// What webpki's error means to an operator.
 #[allow(clippy::wildcard_enum_match_arm)] // webpki's enum, non-exhaustive
-fn problem(error: &Error, leaf: &CertificateDer<'_>) -> CertificateProblem {
+pub(super) fn problem(error: &Error, leaf: &CertificateDer<'_>) -> CertificateProblem {
     match error {
         Error::CertExpired { .. } => CertificateProblem::Expired,
         Error::CertNotValidYet { .. } => CertificateProblem::NotYetValid,

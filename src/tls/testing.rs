@@ -1,8 +1,11 @@
 //! Certificates and servers for the tests of this module.
 
-use super::{Handshake, Roots, TlsClient, TlsSession, TlsSettings, failure_from_io};
+use super::{Handshake, Resumed, Roots, TlsClient, TlsSession, TlsSettings, failure_from_io};
 use crate::names::DomainName;
-use crate::policy::{ClientCertificate, TlsFailure};
+use crate::policy::{
+    Authentication, ClientCertificate, DaneRequirement, Encryption, TlsFailure, TlsRequirement,
+    TlsVersion,
+};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
 };
@@ -31,6 +34,36 @@ pub(super) fn name(text: &str) -> DomainName {
     DomainName::parse(text).unwrap()
 }
 
+/// What a handshake in which this chain was shown has brought.
+pub(super) fn session(chain: &[CertificateDer<'static>]) -> TlsSession {
+    TlsSession {
+        version: TlsVersion::V1_2,
+        cipher: "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+        group: None,
+        resumed: Resumed::No,
+        chain: chain.to_vec(),
+    }
+}
+
+/// TLS, authenticated in this way.
+pub(super) fn require(authentication: Authentication) -> TlsRequirement {
+    TlsRequirement {
+        encryption: Encryption::Mandatory,
+        authentication,
+        dane: None,
+        min_version: TlsVersion::V1_2,
+        client_certificate: ClientCertificate::Withhold,
+    }
+}
+
+/// TLS, authenticated by DANE alone.
+pub(super) fn demand(dane: DaneRequirement) -> TlsRequirement {
+    TlsRequirement {
+        dane: Some(Arc::new(dane)),
+        ..require(Authentication::None)
+    }
+}
+
 /// A chain and the key of its leaf.
 #[derive(Clone)]
 pub(super) struct Identity {
@@ -57,8 +90,17 @@ pub(super) struct Authority {
 
 impl Authority {
     pub(super) fn root(common_name: &str) -> Self {
+        Self::root_with(common_name, |_| {})
+    }
+
+    /// A root with a change.
+    pub(super) fn root_with(
+        common_name: &str,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Self {
         let key = KeyPair::generate().unwrap();
-        let params = ca_params(common_name);
+        let mut params = ca_params(common_name);
+        change(&mut params);
         let cert = params.self_signed(&key).unwrap();
         Self {
             pem: cert.pem(),
@@ -69,15 +111,34 @@ impl Authority {
     }
 
     pub(super) fn intermediate(&self) -> Self {
+        self.intermediate_with("intermediate", |_| {})
+    }
+
+    /// An intermediate below this authority, with a change.
+    pub(super) fn intermediate_with(
+        &self,
+        common_name: &str,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Self {
         let key = KeyPair::generate().unwrap();
-        let params = ca_params("intermediate");
+        let mut params = ca_params(common_name);
+        change(&mut params);
         let cert = params.signed_by(&key, &self.issuer).unwrap();
+        let mut chain = vec![cert.der().clone()];
+        chain.extend(self.chain.iter().cloned());
         Self {
             pem: cert.pem(),
             cert: cert.der().clone(),
             issuer: Issuer::new(params, key),
-            chain: vec![cert.der().clone()],
+            chain,
         }
+    }
+
+    /// A certificate of another authority, issued by this one: same name, same key.
+    pub(super) fn certify(&self, common_name: &str, other: &Self) -> CertificateDer<'static> {
+        let params = ca_params(common_name);
+        let cert = params.signed_by(other.issuer.key(), &self.issuer);
+        cert.unwrap().der().clone()
     }
 
     /// A server's certificate for `names`, with a change.
@@ -86,10 +147,18 @@ impl Authority {
         names: &[&str],
         change: impl FnOnce(&mut CertificateParams),
     ) -> Identity {
-        let key = KeyPair::generate().unwrap();
         let mut params = leaf_params(names);
         change(&mut params);
-        let cert = params.signed_by(&key, &self.issuer).unwrap();
+        self.issue_to(&KeyPair::generate().unwrap(), &params)
+    }
+
+    /// A server's certificate for the key of the authority itself.
+    pub(super) fn issue_with_own_key(&self, names: &[&str]) -> Identity {
+        self.issue_to(self.issuer.key(), &leaf_params(names))
+    }
+
+    fn issue_to(&self, key: &KeyPair, params: &CertificateParams) -> Identity {
+        let cert = params.signed_by(key, &self.issuer).unwrap();
         let mut chain = vec![cert.der().clone()];
         chain.extend(self.chain.iter().cloned());
         Identity {
@@ -203,6 +272,7 @@ fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
     let mut der = vec![tag];
     match u16::try_from(content.len()).unwrap() {
         short @ 0..0x80 => der.push(short as u8),
+        middle @ 0x80..0x100 => der.extend([0x81, middle as u8]),
         long => {
             der.push(0x82);
             der.extend(long.to_be_bytes());

@@ -30,6 +30,7 @@ pub struct World {
 pub struct WorldBuilder {
     steps: Vec<Step>,
     config: Vec<String>,
+    validating: bool,
 }
 
 enum Step {
@@ -42,6 +43,12 @@ enum Step {
 }
 
 impl WorldBuilder {
+    /// The daemon validates DNSSEC, from the root of this Internet on.
+    pub fn validating(mut self) -> Self {
+        self.validating = true;
+        self
+    }
+
     /// A domain with one MX host, `mx.DOMAIN`.
     pub fn domain(mut self, domain: &str, script: Script) -> Self {
         self.steps.push(Step::Domain(domain.to_owned(), script));
@@ -139,7 +146,12 @@ impl WorldBuilder {
                 Step::Config(toml) => self.config.push(toml(&net)),
             }
         }
-        let base = net.config(std::path::Path::new("STATE"));
+        let state = std::path::Path::new("STATE");
+        let base = if self.validating {
+            net.config_validating(state)
+        } else {
+            net.config(state)
+        };
         let config = self
             .config
             .iter()

@@ -1,4 +1,4 @@
-//! The little DER that the certificate makers at hand do not offer: version 1 certificates and the public key.
+//! The little DER that the libraries at hand do not offer: version 1 certificates, the public key, RSA numbers.
 
 use rcgen::{KeyPair, SigningKey};
 use rustls_pki_types::CertificateDer;
@@ -7,12 +7,13 @@ const SEQUENCE: u8 = 0x30;
 const VERSION: u8 = 0xa0;
 const EXTENSIONS: u8 = 0xa3;
 
-/// The same self-signed certificate as version 1 (RFC 5280 §4.1.2.1): no version field, no extensions.
-pub(super) fn as_version_1(certificate: &[u8], key: &KeyPair) -> CertificateDer<'static> {
-    made_version_1(certificate, key).expect("a certificate just made is well-formed")
+/// The same certificate as version 1 (RFC 5280 §4.1.2.1): no version field, no extensions. `signer` is its issuer's
+/// key.
+pub(super) fn as_version_1(certificate: &[u8], signer: &KeyPair) -> CertificateDer<'static> {
+    made_version_1(certificate, signer).expect("a certificate just made is well-formed")
 }
 
-fn made_version_1(certificate: &[u8], key: &KeyPair) -> Option<CertificateDer<'static>> {
+fn made_version_1(certificate: &[u8], signer: &KeyPair) -> Option<CertificateDer<'static>> {
     let (outer, _) = element(certificate)?;
     let (tbs, after) = element(outer.content)?;
     let (algorithm, _) = element(after)?;
@@ -24,19 +25,29 @@ fn made_version_1(certificate: &[u8], key: &KeyPair) -> Option<CertificateDer<'s
         .collect::<Vec<_>>();
     let tbs = wrap(SEQUENCE, &kept);
     let mut signature = vec![0]; // no unused bits
-    signature.extend(key.sign(&tbs).ok()?);
+    signature.extend(signer.sign(&tbs).ok()?);
     let body = [tbs, algorithm.whole.to_vec(), wrap(0x03, &signature)].concat();
     Some(CertificateDer::from(wrap(SEQUENCE, &body)))
 }
 
 /// The SubjectPublicKeyInfo of a certificate of any version.
-pub(super) fn spki(certificate: &[u8]) -> Option<&[u8]> {
+pub(crate) fn spki(certificate: &[u8]) -> Option<&[u8]> {
     let (outer, _) = element(certificate)?;
     let (tbs, _) = element(outer.content)?;
     let fields = fields(tbs.content)?;
     // serial, signature, issuer, validity, subject, key; a version may stand before them.
     let first = usize::from(fields.first()?.tag == VERSION);
     fields.get(first + 5).map(|field| field.whole)
+}
+
+/// Modulus, public and private exponent of an RSA key in PKCS #8 (RFC 5958 §2, RFC 8017 A.1.2).
+pub(crate) fn rsa_numbers(pkcs8: &[u8]) -> Option<[Vec<u8>; 3]> {
+    let (outer, _) = element(pkcs8)?;
+    let fields_outer = fields(outer.content)?;
+    let (inner, _) = element(fields_outer.get(2)?.content)?;
+    let numbers = fields(inner.content)?;
+    let number = |place: usize| numbers.get(place).map(|n| n.content.to_vec());
+    Some([number(1)?, number(2)?, number(3)?])
 }
 
 #[derive(Clone, Copy)]

@@ -18,6 +18,7 @@ pub struct Cert {
     authority: IsCa,
     pub(super) key: Key,
     pub(super) issued: Issued,
+    pub(super) root: Root,
     pub(super) version_1: bool,
     pub(super) padding: usize,
 }
@@ -55,6 +56,15 @@ pub enum Issued {
     BySelf,
 }
 
+/// Whether the server sends the root, which clients need only for DANE-TA (RFC 7672 §3.1.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Root {
+    /// At the end of the chain.
+    Sent,
+    /// As RFC 5246 §7.4.2 allows.
+    Omitted,
+}
+
 /// Whether the server sends the intermediate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Intermediate {
@@ -76,6 +86,7 @@ impl Cert {
             authority: IsCa::NoCa,
             key: Key::P256,
             issued: Issued::ByRoot,
+            root: Root::Omitted,
             version_1: false,
             padding: 0,
         }
@@ -105,11 +116,24 @@ impl Cert {
         }
     }
 
-    /// Signed by its own key and CA:TRUE, as `openssl req -x509` makes them.
-    pub fn self_signed_ca(self) -> Self {
+    /// CA:TRUE.
+    pub fn authority(self) -> Self {
         Self {
             authority: IsCa::Ca(BasicConstraints::Unconstrained),
-            ..self.self_signed()
+            ..self
+        }
+    }
+
+    /// Signed by its own key and CA:TRUE, as `openssl req -x509` makes them.
+    pub fn self_signed_ca(self) -> Self {
+        self.self_signed().authority()
+    }
+
+    /// The root is sent too.
+    pub fn with_root(self) -> Self {
+        Self {
+            root: Root::Sent,
+            ..self
         }
     }
 
@@ -135,6 +159,14 @@ impl Cert {
         self
     }
 
+    /// This CN beside the names in the subjectAltName.
+    pub fn common_name(self, name: &str) -> Self {
+        Self {
+            common_name: Some(name.into()),
+            ..self
+        }
+    }
+
     /// An address in the subjectAltName.
     pub fn address(mut self, address: IpAddr) -> Self {
         self.addresses.push(address);
@@ -146,11 +178,16 @@ impl Cert {
         Self { key, ..self }
     }
 
-    /// X.509 version 1: no extensions, the first name is in the CN; always self-signed.
+    /// X.509 version 1: no extensions, the first name is in the CN; signed by its own key.
     pub fn version_1(self) -> Self {
+        self.self_signed().issued_version_1()
+    }
+
+    /// X.509 version 1, as `openssl x509 -req` makes them; whoever signs it.
+    pub fn issued_version_1(self) -> Self {
         Self {
             version_1: true,
-            ..self.self_signed().cn_only()
+            ..self.cn_only()
         }
     }
 

@@ -1,6 +1,6 @@
 //! A certification authority of its own, and certificates of every kind that MX hosts really have.
 
-mod der;
+pub(crate) mod der;
 mod kind;
 
 use std::io;
@@ -11,12 +11,13 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, 
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tempfile::TempDir;
 
-pub use kind::{Cert, Intermediate, Issued, Key, Validity};
+pub use kind::{Cert, Intermediate, Issued, Key, Root, Validity};
 
 /// A root with its files in a temporary directory. Good certificates: `ca.identity("mx1.example.test")`; others:
 /// `ca.issue(&Cert::new(["mx1.example.test"]).expired())`.
 #[derive(Debug)]
 pub struct Ca {
+    name: String,
     root: CertificateDer<'static>,
     issuer: Issuer<'static, KeyPair>,
     intermediate: CertificateDer<'static>,
@@ -41,6 +42,7 @@ impl Ca {
         )
         .expect("a temporary file can be written");
         Self {
+            name: name.into(),
             root,
             issuer,
             intermediate,
@@ -62,23 +64,24 @@ impl Ca {
     pub fn issue(&self, cert: &Cert) -> Identity {
         let pair = cert.key.pair();
         let params = cert.params();
-        let mut chain = match cert.issued {
-            Issued::ByRoot => vec![params.signed_by(&pair, &self.issuer)],
-            Issued::ByIntermediate(_) => vec![params.signed_by(&pair, &self.intermediate_issuer)],
-            Issued::BySelf => vec![params.self_signed(&pair)],
-        }
-        .into_iter()
-        .map(|made| {
-            made.expect("the certificate's description is valid")
-                .der()
-                .clone()
-        })
-        .collect::<Vec<_>>();
-        if cert.version_1 {
-            chain = vec![der::as_version_1(&chain[0], &pair)];
-        }
+        let (made, signer) = match cert.issued {
+            Issued::ByRoot => (params.signed_by(&pair, &self.issuer), self.issuer.key()),
+            Issued::ByIntermediate(_) => (
+                params.signed_by(&pair, &self.intermediate_issuer),
+                self.intermediate_issuer.key(),
+            ),
+            Issued::BySelf => (params.self_signed(&pair), &pair),
+        };
+        let made = made.expect("the certificate's description is valid");
+        let mut chain = match cert.version_1 {
+            true => vec![der::as_version_1(made.der(), signer)],
+            false => vec![made.der().clone()],
+        };
         if cert.issued == Issued::ByIntermediate(Intermediate::Sent) {
             chain.push(self.intermediate.clone());
+        }
+        if cert.root == Root::Sent {
+            chain.push(self.root.clone());
         }
         chain.extend((0..cert.padding).map(|_| self.intermediate.clone()));
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(pair.serialize_der()));
@@ -86,6 +89,11 @@ impl Ca {
             chain,
             key: std::sync::Arc::new(key),
         }
+    }
+
+    /// Another authority with the same name, and other keys.
+    pub fn namesake(&self) -> Self {
+        Self::new(&self.name)
     }
 
     /// The root certificate.
@@ -141,9 +149,7 @@ impl Identity {
     /// # Panics
     /// Never for a certificate that this crate made.
     pub fn spki(&self) -> Vec<u8> {
-        der::spki(self.leaf())
-            .expect("the lab's own certificates are well-formed")
-            .to_vec()
+        spki(self.leaf())
     }
 
     /// The chain as PEM.
@@ -172,6 +178,16 @@ impl Identity {
         std::fs::write(&files.key, self.key_pem())?;
         Ok(files)
     }
+}
+
+/// The DER of a certificate's SubjectPublicKeyInfo.
+///
+/// # Panics
+/// If it is no certificate.
+pub fn spki(certificate: &CertificateDer<'_>) -> Vec<u8> {
+    der::spki(certificate)
+        .expect("the lab's own certificates are well-formed")
+        .to_vec()
 }
 
 /// Where an identity was written to.
@@ -212,7 +228,7 @@ fn pem(label: &str, der: &[u8]) -> String {
     text
 }
 
-fn base64(data: &[u8]) -> String {
+pub(crate) fn base64(data: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(data.len().div_ceil(3) * 4);
     for chunk in data.chunks(3) {

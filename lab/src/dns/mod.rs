@@ -11,52 +11,39 @@
 //! ```
 
 mod answer;
+mod export;
+pub mod lie;
+mod proof;
+mod records;
+mod resolve;
 mod serve;
-mod zone;
+mod store;
+mod text;
+mod tree;
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hickory_proto::rr::RData;
-pub use hickory_proto::rr::RecordType;
-use hickory_proto::rr::rdata::{A, AAAA, CNAME, MX, NULL, PTR, TXT};
+pub use hickory_proto::op::{Message, ResponseCode};
+pub use hickory_proto::rr::{Record, RecordType};
+use tempfile::TempDir;
 use tokio::sync::watch;
 
+use crate::dnssec::{Verdict, Zone};
+pub use crate::fault::Fault;
+pub use crate::name::normal;
 use crate::tasks::{Tasks, lock};
-pub use zone::normal;
-use zone::{Zone, name};
-
-/// What goes wrong with a question.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// Never an answer.
-    Timeout,
-    /// RCODE 2.
-    ServFail,
-    /// RCODE 5.
-    Refused,
-    /// RCODE 4.
-    NotImp,
-    /// TC over UDP, the whole answer over TCP.
-    Truncated,
-    /// TC over UDP, and over TCP again.
-    TruncatedAlways,
-    /// The right answer, late.
-    Delay(Duration),
-    /// Random octets.
-    Garbage,
-    /// The right answer under a wrong query id.
-    WrongId,
-    /// The name is an alias of a name that is an alias of it.
-    CnameLoop,
-    /// NOERROR with a record of the type whose data is 7 random octets.
-    Garbled,
-}
+pub use records::{tlsa_data, tlsa_owner};
+use store::Store;
 
 /// One question as it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are bits of the wire format"
+)]
 pub struct Question {
     /// In lower case, without the final dot.
     pub name: String,
@@ -64,6 +51,12 @@ pub struct Question {
     pub record_type: RecordType,
     /// Whether it came over TCP.
     pub transport: Transport,
+    /// DO: the client wants signatures (RFC 3225).
+    pub dnssec_ok: bool,
+    /// CD: the client validates itself (RFC 4035 §3.2.2).
+    pub checking_disabled: bool,
+    /// AD: the client understands AD in the answer (RFC 6840 §5.7).
+    pub authentic_data: bool,
 }
 
 /// How a question came.
@@ -78,13 +71,49 @@ pub enum Transport {
 pub struct DnsServer {
     shared: Arc<Shared>,
     address: SocketAddr,
-    _tasks: Tasks,
+    directory: TempDir,
+    tasks: Mutex<Tasks>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Shared {
-    zone: Mutex<Zone>,
+    store: Mutex<Store>,
+    kind: Mutex<Kind>,
+    lie: Mutex<Option<lie::Lie>>,
     asked: watch::Sender<Vec<Question>>,
+}
+
+/// What kind of resolver it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Forwarder,
+    Validating,
+    Stripping,
+    Authority,
+}
+
+/// Who is asked at an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Office {
+    Resolver,
+    Authority,
+}
+
+/// Knows the right answer to every question; see [`DnsServer::honest`].
+#[derive(Clone, Debug)]
+pub struct Oracle(Arc<Shared>);
+
+impl Oracle {
+    /// The right answer with all signatures and proofs.
+    pub fn honest(&self, owner: &str, record_type: RecordType) -> Message {
+        answer::honest(&self.0, owner, record_type)
+    }
+
+    /// With what this zone would deny the name if it were asked in place of the zone that has the name: its SOA record
+    /// and proofs, signed. Empty if there is no such zone.
+    pub fn denial(&self, apex: &str, owner: &str) -> Vec<Record> {
+        answer::denial(&self.0, apex, owner)
+    }
 }
 
 impl DnsServer {
@@ -93,20 +122,37 @@ impl DnsServer {
     /// # Errors
     /// If no port was free for both protocols.
     pub async fn start() -> io::Result<Self> {
-        let (udp, tcp) = serve::bind().await?;
-        let address = udp.local_addr()?;
         let shared = Arc::new(Shared {
-            zone: Mutex::default(),
+            store: Mutex::default(),
+            kind: Mutex::new(Kind::Forwarder),
+            lie: Mutex::default(),
             asked: watch::Sender::new(Vec::new()),
         });
         let mut tasks = Tasks::default();
-        tasks.spawn(serve::udp(Arc::clone(&shared), Arc::new(udp)));
-        tasks.spawn(serve::tcp(Arc::clone(&shared), tcp));
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let address = open(&shared, &mut tasks, any, Office::Resolver).await?;
         Ok(Self {
             shared,
             address,
-            _tasks: tasks,
+            directory: tempfile::tempdir()?,
+            tasks: Mutex::new(tasks),
         })
+    }
+
+    /// Serves all zones at another address as well, as their authoritative server: every answer comes from
+    /// the zone that has the name, never a referral. Lies and faults are the same. The only name server of all zones
+    /// is `ns.lab` with this address, so that a resolver that starts at the root needs port 53.
+    ///
+    /// # Errors
+    /// If the address cannot be bound.
+    pub async fn serve_authoritatively(&self, address: SocketAddr) -> io::Result<SocketAddr> {
+        let mut tasks = Tasks::default();
+        let bound = open(&self.shared, &mut tasks, address, Office::Authority).await?;
+        if let IpAddr::V4(ip) = bound.ip() {
+            lock(&self.shared.store).set_server(ip);
+        }
+        lock(&self.tasks).adopt(tasks);
+        Ok(bound)
     }
 
     /// Where it listens, for `dns.servers`.
@@ -114,115 +160,101 @@ impl DnsServer {
         self.address
     }
 
-    /// Adds an MX record.
-    pub fn mx(&self, owner: &str, preference: u16, host: &str) -> &Self {
-        self.record(owner, RData::MX(MX::new(preference, name(host))))
+    /// Declares a zone that is signed as it should be; its records are written down as all others.
+    pub fn secure(&self, apex: &str) -> &Self {
+        self.zone(apex, Zone::secure())
     }
 
-    /// "Accepts no mail" (RFC 7505): `MX 0 .`
-    pub fn null_mx(&self, owner: &str) -> &Self {
-        self.mx(owner, 0, ".")
-    }
-
-    /// Adds an A record.
-    pub fn a(&self, owner: &str, address: &str) -> &Self {
-        self.record(
-            owner,
-            RData::A(A(address.parse().expect("an IPv4 address"))),
-        )
-    }
-
-    /// Adds an AAAA record.
-    pub fn aaaa(&self, owner: &str, address: &str) -> &Self {
-        self.record(
-            owner,
-            RData::AAAA(AAAA(address.parse().expect("an IPv6 address"))),
-        )
-    }
-
-    /// Adds an A or AAAA record.
-    pub fn address_of(&self, owner: &str, address: IpAddr) -> &Self {
-        match address {
-            IpAddr::V4(v4) => self.record(owner, RData::A(A(v4))),
-            IpAddr::V6(v6) => self.record(owner, RData::AAAA(AAAA(v6))),
-        }
-    }
-
-    /// Makes the name an alias.
-    pub fn cname(&self, owner: &str, target: &str) -> &Self {
-        self.record(owner, RData::CNAME(CNAME(name(target))))
-    }
-
-    /// Adds a TXT record of one string, cut at 255 octets into several.
-    pub fn txt(&self, owner: &str, text: &str) -> &Self {
-        let strings = text.as_bytes().chunks(255).collect();
-        self.record(owner, RData::TXT(TXT::from_bytes(strings)))
-    }
-
-    /// Adds a PTR record for an address.
-    pub fn ptr(&self, address: IpAddr, target: &str) -> &Self {
-        let owner = zone::reverse(address);
-        self.record(&owner, RData::PTR(PTR(name(target))))
-    }
-
-    /// Adds a record of any type with these octets as its data.
-    pub fn raw(&self, owner: &str, record_type: RecordType, data: &[u8]) -> &Self {
-        let rdata = NULL::with(data.to_vec());
-        self.record(
-            owner,
-            RData::Unknown {
-                code: record_type,
-                rdata,
-            },
-        )
-    }
-
-    /// Adds a record.
-    pub fn record(&self, owner: &str, data: RData) -> &Self {
-        lock(&self.shared.zone).add(owner, data);
+    /// Declares a zone, or changes it: from now on it is like this. The root (`.`), top-level zones and `test` are
+    /// signed without declaration, names of two labels with records or faults are unsigned zones. A zone that is declared
+    /// again keeps the keys that it still has.
+    pub fn zone(&self, apex: &str, zone: Zone) -> &Self {
+        lock(&self.shared.store).declare(apex, zone);
         self
     }
 
-    /// Takes all records of a type away.
-    pub fn remove(&self, owner: &str, record_type: RecordType) -> &Self {
-        lock(&self.shared.zone).remove(owner, record_type);
+    /// Gives a zone new keys, and its parent new DS records.
+    pub fn new_keys(&self, apex: &str) -> &Self {
+        lock(&self.shared.store).forget_keys(apex);
         self
+    }
+
+    /// Answers as a resolver that does not validate, but hands signatures and proofs on. It is one from the start.
+    pub fn forwards(&self) -> &Self {
+        self.behave(Kind::Forwarder)
+    }
+
+    /// Answers as a validating resolver: the AD bit on secure answers, SERVFAIL with extended error 6 in place of
+    /// bogus ones, unless CD is set. It knows the verdict from the declarations and does not validate. Records that
+    /// come from lies are not judged.
+    pub fn validates(&self) -> &Self {
+        self.behave(Kind::Validating)
+    }
+
+    /// Answers as an old resolver that knows nothing of DNSSEC.
+    pub fn strips_dnssec(&self) -> &Self {
+        self.behave(Kind::Stripping)
+    }
+
+    fn behave(&self, kind: Kind) -> &Self {
+        *lock(&self.shared.kind) = kind;
+        self
+    }
+
+    /// Changes every answer before it is sent, in place of an earlier lie. See [`lie`] for what liars need.
+    pub fn lie(&self, lie: impl Fn(&Question, &mut Message) + Send + Sync + 'static) -> &Self {
+        *lock(&self.shared.lie) = Some(lie::Lie(Arc::new(lie)));
+        self
+    }
+
+    /// No more lies.
+    pub fn tell_the_truth(&self) -> &Self {
+        *lock(&self.shared.lie) = None;
+        self
+    }
+
+    /// The right answer to a question with all signatures and proofs, whatever faults and lies there are.
+    pub fn honest(&self, owner: &str, record_type: RecordType) -> Message {
+        answer::honest(&self.shared, owner, record_type)
+    }
+
+    /// What a validator says to the right answer, by what was declared, the faults of zones included.
+    pub fn verdict(&self, owner: &str, record_type: RecordType) -> Verdict {
+        answer::verdict(&self.shared, owner, record_type)
+    }
+
+    /// The same for liars that ask as they go.
+    pub fn oracle(&self) -> Oracle {
+        Oracle(Arc::clone(&self.shared))
     }
 
     /// Seconds to live of all records that are added from now on (60 by default).
     pub fn ttl(&self, seconds: u32) -> &Self {
-        lock(&self.shared.zone).ttl = seconds;
+        lock(&self.shared.store).ttl = seconds;
         self
     }
 
     /// Seconds to live of negative answers from now on (60 by default).
     pub fn negative_ttl(&self, seconds: u32) -> &Self {
-        lock(&self.shared.zone).negative_ttl = seconds;
+        lock(&self.shared.store).set_negative_ttl(seconds);
         self
     }
 
     /// Lets something go wrong with this question from now on.
     pub fn fault(&self, owner: &str, record_type: RecordType, fault: Fault) -> &Self {
-        lock(&self.shared.zone)
-            .faults
-            .insert((normal(owner), Some(record_type)), fault);
+        lock(&self.shared.store).set_fault(owner, Some(record_type), fault);
         self
     }
 
     /// The same for every type of this name; a fault of one type goes before it.
     pub fn fault_all(&self, owner: &str, fault: Fault) -> &Self {
-        lock(&self.shared.zone)
-            .faults
-            .insert((normal(owner), None), fault);
+        lock(&self.shared.store).set_fault(owner, None, fault);
         self
     }
 
     /// All is well again with this name.
     pub fn mend(&self, owner: &str) -> &Self {
-        let owner = normal(owner);
-        lock(&self.shared.zone)
-            .faults
-            .retain(|(faulty, _), _| *faulty != owner);
+        lock(&self.shared.store).mend(owner);
         self
     }
 
@@ -251,6 +283,20 @@ impl DnsServer {
             .await
             .is_ok_and(|waited| waited.is_ok())
     }
+}
+
+/// Listens, and answers as this.
+async fn open(
+    shared: &Arc<Shared>,
+    tasks: &mut Tasks,
+    address: SocketAddr,
+    office: Office,
+) -> io::Result<SocketAddr> {
+    let (udp, tcp) = serve::bind(address).await?;
+    let bound = udp.local_addr()?;
+    tasks.spawn(serve::udp(Arc::clone(shared), Arc::new(udp), office));
+    tasks.spawn(serve::tcp(Arc::clone(shared), tcp, office));
+    Ok(bound)
 }
 
 fn count(asked: &[Question], owner: &str, record_type: RecordType) -> usize {

@@ -1,7 +1,7 @@
 //! The sockets.
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
 use super::answer::{Answer, answer};
-use super::{Shared, Transport};
+use super::{Office, Shared, Transport};
 use crate::tasks::Tasks;
 
 const TRIES: usize = 100;
 
-/// UDP and TCP on one port.
-pub(super) async fn bind() -> io::Result<(UdpSocket, TcpListener)> {
+/// UDP and TCP on one port; port 0 takes a free one.
+pub(super) async fn bind(address: SocketAddr) -> io::Result<(UdpSocket, TcpListener)> {
     let mut last = io::Error::other("no try made");
     for _ in 0..TRIES {
-        let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let udp = UdpSocket::bind(address).await?;
         match TcpListener::bind(udp.local_addr()?).await {
             Ok(tcp) => return Ok((udp, tcp)),
             Err(error) => last = error,
@@ -27,7 +27,7 @@ pub(super) async fn bind() -> io::Result<(UdpSocket, TcpListener)> {
     Err(last)
 }
 
-pub(super) async fn udp(shared: Arc<Shared>, socket: Arc<UdpSocket>) {
+pub(super) async fn udp(shared: Arc<Shared>, socket: Arc<UdpSocket>, office: Office) {
     let mut tasks = Tasks::default();
     let mut buffer = vec![0; 65_535];
     loop {
@@ -35,7 +35,7 @@ pub(super) async fn udp(shared: Arc<Shared>, socket: Arc<UdpSocket>) {
         let Ok((length, peer)) = socket.recv_from(&mut buffer).await else {
             continue;
         };
-        match answer(&shared, &buffer[..length], Transport::Udp) {
+        match answer(&shared, &buffer[..length], Transport::Udp, office) {
             None => {}
             Some(Answer {
                 after: Duration::ZERO,
@@ -54,7 +54,7 @@ pub(super) async fn udp(shared: Arc<Shared>, socket: Arc<UdpSocket>) {
     }
 }
 
-pub(super) async fn tcp(shared: Arc<Shared>, listener: TcpListener) {
+pub(super) async fn tcp(shared: Arc<Shared>, listener: TcpListener, office: Office) {
     let mut tasks = Tasks::default();
     loop {
         let Ok((stream, _)) = listener.accept().await else {
@@ -63,17 +63,17 @@ pub(super) async fn tcp(shared: Arc<Shared>, listener: TcpListener) {
         let shared = Arc::clone(&shared);
         tasks.spawn(async move {
             let _ = stream.set_nodelay(true);
-            let _ = converse(&shared, stream).await;
+            let _ = converse(&shared, stream, office).await;
         });
     }
 }
 
-async fn converse(shared: &Shared, mut stream: TcpStream) -> io::Result<()> {
+async fn converse(shared: &Shared, mut stream: TcpStream, office: Office) -> io::Result<()> {
     loop {
         let length = stream.read_u16().await?;
         let mut octets = vec![0; usize::from(length)];
         stream.read_exact(&mut octets).await?;
-        let Some(Answer { after, octets }) = answer(shared, &octets, Transport::Tcp) else {
+        let Some(Answer { after, octets }) = answer(shared, &octets, Transport::Tcp, office) else {
             // Silence is what the client is to see, not a closed connection.
             std::future::pending::<()>().await;
             return Ok(());

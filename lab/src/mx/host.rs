@@ -56,6 +56,12 @@ impl Shared {
         Arc::clone(&lock(&self.live))
     }
 
+    pub(super) fn identity(&self) -> Identity {
+        let live = self.live();
+        let own = || self.identity.clone();
+        live.script.tls.identity.clone().unwrap_or_else(own)
+    }
+
     pub(super) fn set_script(&self, script: Script) {
         let live = Live::new(script, &self.identity);
         *lock(&self.live) = live;

@@ -122,6 +122,11 @@ impl Mx {
         &self.shared.name
     }
 
+    /// What it presents now: its script's identity, or its own.
+    pub fn identity(&self) -> Identity {
+        self.shared.identity()
+    }
+
     /// Behaves differently from the next connection on. Forgets TLS sessions.
     pub fn set_script(&self, script: Script) {
         self.shared.set_script(script);

@@ -1,8 +1,10 @@
 //! `sealpost check`: explains the policy for a destination step by step, then visits every MX host
 //! without sending mail. The same discovery, decision and connection as in delivery.
 
+mod describe;
 mod report;
 mod text;
+mod tlsa;
 
 use super::{CheckArgs, Connect, Output};
 use crate::config::Config;
@@ -12,13 +14,14 @@ use crate::discovery::{Discovery, Route, RouteHost};
 use crate::dns::{Dns, Family};
 use crate::names::{DomainName, NextHop, RuleTarget};
 use crate::policy::{
-    Authentication, Demand, Encryption, HostFacts, HostPolicy, HostVerdict, TlsaFinding, for_host,
+    DeferReason, Demand, HostFacts, HostPolicy, HostVerdict, Published, SeekTlsa, TlsaFinding,
+    for_host, seek_tlsa,
 };
 use crate::smtp::address::MailDomain;
 use crate::smtp::reply::{Reply, Severity};
 use crate::tls::TlsClient;
 use futures_util::future::join_all;
-use report::{Destination, Host, Policy, Report, Source, Verdict, Visit};
+use report::{Destination, Host, Report, Source, Verdict, Visit};
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
@@ -128,7 +131,7 @@ struct Checker<'a> {
 
 impl Checker<'_> {
     async fn check(&self, domain: &MailDomain) -> Report {
-        let rules = &self.config.rules;
+        let rules = &self.config.policy.rules;
         let name = match domain {
             MailDomain::Name { ascii, .. } => Some(ascii.clone()),
             MailDomain::Literal(_) => None,
@@ -137,8 +140,10 @@ impl Checker<'_> {
         let demand = Demand {
             recipient_domain: name,
             next_hop,
+            published: Published::Honor,
         };
         let rule = rules.for_demand(&demand);
+        let dnssec = self.dns.probe().await;
         let mut report = Report {
             destination: Destination {
                 domain: domain.to_string(),
@@ -147,6 +152,9 @@ impl Checker<'_> {
             },
             hostname: self.config.hostname.to_string(),
             sources: self.sources(&self.config.delivery.bind).await,
+            dnssec: describe::dnssec(&dnssec, self.config.dns.unavailable),
+            mx_proof: None,
+            expanded: None,
             hosts: Vec::new(),
             reply: None,
             verdict: Verdict::NotDeliverable,
@@ -162,6 +170,9 @@ impl Checker<'_> {
                 report.reply = Some(reply.to_string());
             }
             Ok(route) => {
+                report.mx_proof =
+                    describe::has_mx(&demand.next_hop).then(|| describe::proof(route.mx_proof));
+                report.expanded = route.expanded.as_ref().map(ToString::to_string);
                 let hosts = route
                     .hosts
                     .iter()
@@ -197,6 +208,8 @@ impl Checker<'_> {
             canonical: host.canonical.as_ref().map(ToString::to_string),
             port: route.port,
             addresses: Vec::new(),
+            address_proof: describe::proof(host.proof),
+            tlsa: None,
             policy: None,
             visits: Vec::new(),
             reply: None,
@@ -212,23 +225,27 @@ impl Checker<'_> {
         seen.addresses = addresses.iter().map(ToString::to_string).collect();
         let facts = HostFacts {
             host: host.host.clone(),
-            next_hop_domain: route.domain.clone(),
-            tlsa: TlsaFinding::NotSought,
+            next_hop_expanded: route.expanded.clone(),
+            trust: route.trust(),
+            tlsa: self.tlsa(demand, (route, host), &mut seen).await,
         };
-        let Config {
-            rules,
-            default_level,
-            min_version,
-            ..
-        } = self.config;
-        match for_host(demand, &facts, rules, *default_level, *min_version) {
+        match for_host(demand, &facts, &self.config.policy) {
             HostVerdict::Defer(deferral) => {
                 let name = seen.host.clone().unwrap_or_default();
                 let reply = say::policy_defers(&name, &deferral);
-                seen.reply = Some((reply.to_string(), Verdict::NotDeliverable));
+                let verdict = match deferral.reason {
+                    DeferReason::TlsaLookup(_) => Verdict::Temporary,
+                    // It stays so until somebody mends it.
+                    DeferReason::TlsaNotSought
+                    | DeferReason::NoTlsa
+                    | DeferReason::TlsaInsecure
+                    | DeferReason::NoneUsable(_)
+                    | DeferReason::MxInsecure => Verdict::NotDeliverable,
+                };
+                seen.reply = Some((reply.to_string(), verdict));
             }
             HostVerdict::Use(policy) => {
-                seen.policy = Some(describe(&policy));
+                seen.policy = Some(describe::policy(&policy));
                 if self.options.connect == Connect::Yes {
                     let visits = addresses
                         .iter()
@@ -238,6 +255,22 @@ impl Checker<'_> {
             }
         }
         seen
+    }
+
+    async fn tlsa(
+        &self,
+        demand: &Demand,
+        (route, host): (&Route, &RouteHost),
+        seen: &mut Host,
+    ) -> TlsaFinding {
+        match seek_tlsa(demand, &self.config.policy) {
+            SeekTlsa::No => TlsaFinding::NotSought,
+            SeekTlsa::Yes => {
+                let search = self.discovery.tlsa(route, host).await;
+                seen.tlsa = tlsa::describe(&search, route.port);
+                search.finding
+            }
+        }
     }
 
     async fn visit(
@@ -269,7 +302,13 @@ impl Checker<'_> {
             Family::V4 => "ipv4",
             Family::V6 => "ipv6",
         };
-        Visit::new(ip, family, probe(&call).await)
+        let probed = probe(&call).await;
+        let mut visit = Visit::new(ip, family, probed.found);
+        if let (Some(dane), Some(session)) = (&policy.enforce.dane, &probed.session) {
+            let matches = self.tls.explain_dane(dane, session, crate::clock::now());
+            visit.tlsa_matches = matches.into_iter().map(tlsa::matched).collect();
+        }
+        visit
     }
 }
 
@@ -300,27 +339,6 @@ fn source_towards(target: SocketAddr) -> std::io::Result<IpAddr> {
     Ok(socket.local_addr()?.ip())
 }
 
-fn describe(policy: &HostPolicy) -> Policy {
-    let names = match &policy.enforce.authentication {
-        Authentication::None => Vec::new(),
-        Authentication::WebPki(names) => names.iter().map(ToString::to_string).collect(),
-        Authentication::Fingerprint(prints) => vec![format!("{} fingerprints", prints.len())],
-    };
-    let plaintext = match policy.enforce.encryption {
-        Encryption::Never => "always",
-        Encryption::Opportunistic => "possible",
-        Encryption::Mandatory => "never",
-    };
-    Policy {
-        level: policy.level.as_str(),
-        source: policy.source.as_str(),
-        subject: policy.subject.to_string(),
-        accepts: names,
-        plaintext,
-        min_version: policy.enforce.min_version.as_str(),
-    }
-}
-
 impl Visit {
     fn new(ip: IpAddr, family: &'static str, found: Found) -> Self {
         let mut visit = Self {
@@ -332,6 +350,7 @@ impl Visit {
             key: None,
             authenticated: None,
             certificate_problem: None,
+            tlsa_matches: Vec::new(),
             reply: None,
             verdict: Verdict::Deliverable,
         };

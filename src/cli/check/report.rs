@@ -11,6 +11,12 @@ pub(super) struct Report {
     pub hostname: String,
     /// The source addresses of `outbound.bind`, else those that the kernel takes.
     pub sources: Vec<Source>,
+    /// Whether DNSSEC works, and who checks the signatures.
+    pub dnssec: String,
+    /// What the MX records, or their absence, are worth: `secure`, `insecure`; `null` without MX lookup.
+    pub mx_proof: Option<&'static str>,
+    /// The name that the domain is an alias of.
+    pub expanded: Option<String>,
     pub hosts: Vec<Host>,
     /// Why there is no route.
     pub reply: Option<String>,
@@ -40,11 +46,58 @@ pub(super) struct Host {
     pub canonical: Option<String>,
     pub port: u16,
     pub addresses: Vec<String>,
+    /// What the addresses are worth: `secure`, `insecure`.
+    pub address_proof: &'static str,
+    /// `null` if nobody would ask.
+    pub tlsa: Option<Tlsa>,
     pub policy: Option<Policy>,
     pub visits: Vec<Visit>,
     /// Why it cannot be visited.
     #[serde(serialize_with = "first")]
     pub reply: Option<(String, Verdict)>,
+}
+
+/// The search for TLSA records.
+#[derive(Debug, Serialize)]
+pub(super) struct Tlsa {
+    /// `usable`, `none_usable`, `absent`, `insecure`, `bogus`, `lookup_failed`, `not_sought`.
+    pub finding: &'static str,
+    /// Why the lookup failed.
+    pub failure: Option<String>,
+    pub asked: Vec<TlsaQuestion>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct TlsaQuestion {
+    /// `_25._tcp.mx.example.com`
+    pub name: String,
+    /// `secure`, `insecure`, or why there is no answer.
+    pub answer: String,
+    pub records: Vec<TlsaRecord>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct TlsaRecord {
+    /// As in a zone file; long data is cut.
+    pub record: String,
+    /// `usable`, `outranked` by a stronger digest, `unusable`.
+    pub state: &'static str,
+    /// Why it does not count.
+    pub reason: Option<String>,
+}
+
+/// Which certificate of the chain a TLSA record stands for.
+#[derive(Debug, Serialize)]
+pub(super) struct TlsaMatch {
+    pub record: String,
+    /// `presented`: a certificate of the chain; `published`: an anchor in the record itself; `nothing`.
+    pub stands_for: &'static str,
+    /// Of a presented certificate: 0 is the server's own.
+    pub depth: Option<usize>,
+    /// The subject of that certificate.
+    pub subject: Option<String>,
+    /// Why the record is not satisfied; `null`: it is.
+    pub problem: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -54,6 +107,10 @@ pub(super) struct Policy {
     pub subject: String,
     /// Names (or pins) of which the certificate must carry one; empty: anything goes.
     pub accepts: Vec<String>,
+    /// Whether a TLSA record must match: `dane`, `half-dane`.
+    pub dane: Option<&'static str>,
+    /// Names of which a certificate under DANE-TA must carry one.
+    pub dane_names: Vec<String>,
     /// Whether mail may go in the clear: `never`, `possible`, `always`.
     pub plaintext: &'static str,
     pub min_version: &'static str,
@@ -71,6 +128,8 @@ pub(super) struct Visit {
     pub authenticated: Option<&'static str>,
     /// What a full check would have said, also when none was asked for.
     pub certificate_problem: Option<String>,
+    /// What the TLSA records that count matched; empty where none are demanded.
+    pub tlsa_matches: Vec<TlsaMatch>,
     /// What a sender would be told, if mail cannot flow.
     pub reply: Option<String>,
     pub verdict: Verdict,

@@ -1,6 +1,6 @@
 //! A check in words.
 
-use super::report::{Host, Report, Verdict, Visit};
+use super::report::{Host, Policy, Report, Tlsa, Verdict, Visit};
 use std::fmt::Write;
 
 /// The report, step by step; nothing that a stranger sends can move the cursor.
@@ -31,6 +31,14 @@ fn write(out: &mut String, report: &Report) -> std::fmt::Result {
         };
         writeln!(out, "  source       {} ({names})", source.address)?;
     }
+    writeln!(out, "  DNSSEC       {}", report.dnssec)?;
+    if let Some(proof) = report.mx_proof {
+        write!(out, "  MX records   {proof}")?;
+        match &report.expanded {
+            Some(expanded) => writeln!(out, ", at {expanded}")?,
+            None => writeln!(out)?,
+        }
+    }
     if let Some(reply) = &report.reply {
         writeln!(out, "  no route     {reply}")?;
     }
@@ -57,21 +65,17 @@ fn write_host(out: &mut String, host: &Host) -> std::fmt::Result {
     if !host.addresses.is_empty() {
         writeln!(
             out,
-            "    addresses  {} port {}",
+            "    addresses  {} port {}, {}",
             host.addresses.join(", "),
-            host.port
+            host.port,
+            host.address_proof
         )?;
     }
+    if let Some(tlsa) = &host.tlsa {
+        write_tlsa(out, tlsa)?;
+    }
     if let Some(policy) = &host.policy {
-        write!(
-            out,
-            "    policy     {} ({} of {})",
-            policy.level, policy.source, policy.subject
-        )?;
-        if !policy.accepts.is_empty() {
-            write!(out, ", certificate for {}", policy.accepts.join(" or "))?;
-        }
-        writeln!(out, ", plaintext {}", policy.plaintext)?;
+        write_policy(out, policy)?;
     }
     for visit in &host.visits {
         write_visit(out, visit)?;
@@ -82,7 +86,67 @@ fn write_host(out: &mut String, host: &Host) -> std::fmt::Result {
     }
 }
 
+fn write_tlsa(out: &mut String, tlsa: &Tlsa) -> std::fmt::Result {
+    write!(out, "    TLSA       {}", tlsa.finding.replace('_', " "))?;
+    match (&tlsa.failure, tlsa.asked.as_slice()) {
+        (Some(failure), _) => writeln!(out, ": {failure}")?,
+        (None, []) => writeln!(
+            out,
+            ": nobody asks, the host's name is not secured by DNSSEC"
+        )?,
+        (None, _) => writeln!(out)?,
+    }
+    for question in &tlsa.asked {
+        writeln!(out, "      {}: {}", question.name, question.answer)?;
+        for record in &question.records {
+            write!(out, "        {}: {}", record.record, record.state)?;
+            match &record.reason {
+                Some(reason) => writeln!(out, ", {reason}")?,
+                None => writeln!(out)?,
+            }
+        }
+    }
+    Ok(())
+}
+
+fn write_policy(out: &mut String, policy: &Policy) -> std::fmt::Result {
+    write!(
+        out,
+        "    policy     {} ({} of {})",
+        policy.level, policy.source, policy.subject
+    )?;
+    if !policy.accepts.is_empty() {
+        write!(out, ", certificate for {}", policy.accepts.join(" or "))?;
+    }
+    if let Some(dane) = policy.dane {
+        write!(out, ", {dane}: a TLSA record must match")?;
+        write!(out, " (DANE-TA: name {})", policy.dane_names.join(" or "))?;
+    }
+    writeln!(out, ", plaintext {}", policy.plaintext)
+}
+
+fn write_matches(out: &mut String, visit: &Visit) -> std::fmt::Result {
+    for found in &visit.tlsa_matches {
+        write!(out, "      TLSA {}: ", found.record)?;
+        match (found.depth, &found.subject) {
+            (Some(depth), Some(subject)) => write!(out, "certificate {depth} ({subject})")?,
+            (_, _) if found.stands_for == "published" => write!(out, "an anchor of its own")?,
+            (_, _) => write!(out, "no certificate of the chain")?,
+        }
+        match &found.problem {
+            Some(problem) => writeln!(out, "; {problem}")?,
+            None => writeln!(out, "; satisfied")?,
+        }
+    }
+    Ok(())
+}
+
 fn write_visit(out: &mut String, visit: &Visit) -> std::fmt::Result {
+    write_outcome(out, visit)?;
+    write_matches(out, visit)
+}
+
+fn write_outcome(out: &mut String, visit: &Visit) -> std::fmt::Result {
     if let Some(reply) = &visit.reply {
         return writeln!(out, "    {}: {reply}", visit.address);
     }

@@ -113,6 +113,11 @@ const PROBLEMS: &[(&str, &str)] = &[
          its own",
     ),
     (
+        "[dns]\nservers = [\"192.0.2.53:53\"]\ndnssec = \"trust-ad\"",
+        "4:10: dns.dnssec: cannot be \"trust-ad\" while dns.servers has 192.0.2.53:53, which is not on \
+         loopback; write \"validate\", or trust_remote_ad = true if nobody can sit on the way to it",
+    ),
+    (
         "[policy]\ndefault = \"dane\"",
         "3:11: policy.default: cannot be \"dane\"; write \"may\", \"encrypt\" or \"verify\"; the \
          others need a [[rule]]",
@@ -163,12 +168,8 @@ fn problems_say_where_what_and_how_to_mend() {
 
 const BAD_RULES: &[(&str, &str)] = &[
     (
-        "require = \"dane\"",
-        "require: \"dane\" is not in this version",
-    ),
-    (
-        "require = \"dane-only\"",
-        "require: \"dane-only\" is not in this version",
+        "require = \"dane\"\nmatch = [\"mx.example.com\"]",
+        "match: does not go with level \"dane\"",
     ),
     (
         "match = [\"mx.example.com\"]",

@@ -1,13 +1,13 @@
 use crate::policy::{
-    Authentication, CertificateProblem, ClientCertificate, Encryption, Fingerprint, ReferenceName,
-    TlsFailure, TlsRequirement, TlsVersion,
+    Authentication, CertificateProblem, Encryption, Fingerprint, ReferenceName, TlsFailure,
+    TlsRequirement, TlsVersion,
 };
 use crate::tls::certificate::{self, KeyKind};
 use crate::tls::testing::{
-    Authority, MX, at_test, ca, client, client_trusting, name, rsa_spki, self_signed, version_1,
-    with_key,
+    Authority, MX, at_test, ca, client, client_trusting, name, require, rsa_spki, self_signed,
+    session, version_1, with_key,
 };
-use crate::tls::{Authenticated, Resumed, TlsClient, TlsSession};
+use crate::tls::{Authenticated, TlsClient};
 use proptest::prelude::*;
 use rcgen::{
     CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, PKCS_ECDSA_P384_SHA384,
@@ -16,26 +16,6 @@ use rcgen::{
 use rustls_pki_types::CertificateDer;
 use sha2::{Digest, Sha256};
 use std::time::{Duration, SystemTime};
-
-fn session(chain: &[CertificateDer<'static>]) -> TlsSession {
-    TlsSession {
-        version: TlsVersion::V1_2,
-        cipher: "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
-        group: None,
-        resumed: Resumed::No,
-        chain: chain.to_vec(),
-    }
-}
-
-fn require(authentication: Authentication) -> TlsRequirement {
-    TlsRequirement {
-        encryption: Encryption::Mandatory,
-        authentication,
-        dane: None,
-        min_version: TlsVersion::V1_2,
-        client_certificate: ClientCertificate::Withhold,
-    }
-}
 
 fn mismatch(names: &[&str]) -> Option<CertificateProblem> {
     Some(CertificateProblem::NameMismatch {

@@ -1,3 +1,4 @@
+mod dane;
 mod handshake;
 mod judgement;
 mod resumption;

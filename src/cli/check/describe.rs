@@ -1,0 +1,66 @@
+//! Values of the pipeline in the words of a report.
+
+use super::report::Policy;
+use crate::dns::{DnssecStatus, DnssecUnavailable, Proof, Validation};
+use crate::names::{NextHop, RuleTarget};
+use crate::policy::{Authentication, DaneTrust, Encryption, HostPolicy};
+
+/// Whether there is an MX lookup at all.
+pub(super) fn has_mx(hop: &NextHop) -> bool {
+    match hop {
+        NextHop::Domain(_) => true,
+        NextHop::Literal(_) => false,
+        NextHop::Rule(hop) => matches!(hop.target, RuleTarget::Mx(_)),
+    }
+}
+
+pub(super) fn proof(proof: Proof) -> &'static str {
+    match proof {
+        Proof::Secure => "secure",
+        Proof::Insecure => "insecure",
+    }
+}
+
+pub(super) fn dnssec(status: &DnssecStatus, unavailable: DnssecUnavailable) -> String {
+    match (status, unavailable) {
+        (DnssecStatus::Off, _) => "off: no DANE".into(),
+        (DnssecStatus::Works(Validation::InProcess), _) => "works, validated here".into(),
+        (DnssecStatus::Works(Validation::Servers), _) => "works, validated by dns.servers".into(),
+        (DnssecStatus::Broken(why) | DnssecStatus::NoAnswer(why), DnssecUnavailable::Defer) => {
+            format!("does NOT work: {why}; all mail is deferred")
+        }
+        (
+            DnssecStatus::Broken(why) | DnssecStatus::NoAnswer(why),
+            DnssecUnavailable::WithoutDane,
+        ) => format!("does NOT work: {why}; DANE is not applied"),
+    }
+}
+
+pub(super) fn policy(policy: &HostPolicy) -> Policy {
+    let names = match &policy.enforce.authentication {
+        Authentication::None => Vec::new(),
+        Authentication::WebPki(names) => names.iter().map(ToString::to_string).collect(),
+        Authentication::Fingerprint(prints) => vec![format!("{} fingerprints", prints.len())],
+    };
+    let plaintext = match policy.enforce.encryption {
+        Encryption::Never => "always",
+        Encryption::Opportunistic => "possible",
+        Encryption::Mandatory => "never",
+    };
+    Policy {
+        level: policy.level.as_str(),
+        source: policy.source.as_str(),
+        subject: policy.subject.to_string(),
+        accepts: names,
+        dane: policy.enforce.dane.as_ref().map(|dane| match dane.trust {
+            DaneTrust::Full => "dane",
+            DaneTrust::Half => "half-dane",
+        }),
+        dane_names: match &policy.enforce.dane {
+            Some(dane) => dane.names.iter().map(ToString::to_string).collect(),
+            None => Vec::new(),
+        },
+        plaintext,
+        min_version: policy.enforce.min_version.as_str(),
+    }
+}

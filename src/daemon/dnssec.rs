@@ -1,0 +1,157 @@
+//! Whether DNSSEC works, asked at start and then regularly, and told where an administrator looks.
+
+use super::run::StartError;
+use crate::admin::Health;
+use crate::dns::{Dns, DnssecStatus, DnssecUnavailable, Validation};
+use crate::ledger::{Ledger, Probe};
+use std::time::Duration;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// How often the root is probed while DNSSEC works.
+const INTERVAL: Duration = Duration::from_secs(60);
+/// How often while it does not: mail waits for it.
+const INTERVAL_IN_TROUBLE: Duration = Duration::from_secs(5);
+/// How often a trouble that lasts is told again.
+const REMINDER: Duration = Duration::from_secs(10 * 60);
+
+/// How an administrator mends it.
+const MEND: &str = "use a resolver that passes DNSSEC on, such as Unbound on this machine (dns.servers); \
+    or give DANE up: dns.dnssec = \"off\", or dns.dnssec_unavailable = \"without-dane\"";
+
+/// Probes and tells.
+#[derive(Debug)]
+pub(super) struct Watch {
+    dns: Dns,
+    unavailable: DnssecUnavailable,
+    ledger: Ledger,
+    health: Health,
+    /// What was told last, and when.
+    told: Option<(DnssecStatus, Instant)>,
+}
+
+impl Watch {
+    pub(super) fn new(
+        dns: Dns,
+        unavailable: DnssecUnavailable,
+        ledger: Ledger,
+        health: Health,
+    ) -> Self {
+        Self {
+            dns,
+            unavailable,
+            ledger,
+            health,
+            told: None,
+        }
+    }
+
+    /// The first probe. Servers that answer without proof are the administrator's to mend, before mail
+    /// depends on it; servers that do not answer may come up yet.
+    pub(super) async fn first(&mut self) -> Result<(), StartError> {
+        let status = self.dns.probe().await;
+        match (&status, self.unavailable) {
+            (DnssecStatus::Broken(why), DnssecUnavailable::Defer) => Err(
+                StartError::configuration(format!("dns: DNSSEC does not work: {why}; {MEND}")),
+            ),
+            (
+                DnssecStatus::Broken(_)
+                | DnssecStatus::NoAnswer(_)
+                | DnssecStatus::Works(_)
+                | DnssecStatus::Off,
+                _,
+            ) => {
+                self.tell(status);
+                Ok(())
+            }
+        }
+    }
+
+    /// Probes until `stop`.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        loop {
+            let interval = match self.dns.dnssec() {
+                DnssecStatus::Off => return,
+                DnssecStatus::Works(_) => INTERVAL,
+                DnssecStatus::Broken(_) | DnssecStatus::NoAnswer(_) => INTERVAL_IN_TROUBLE,
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(interval) => {}
+            }
+            let probed = tokio::select! {
+                () = stop.cancelled() => return,
+                status = self.dns.probe() => status,
+            };
+            self.tell(probed);
+        }
+    }
+
+    /// Log, readiness and metric, all from the same value.
+    fn tell(&mut self, status: DnssecStatus) {
+        match &status {
+            DnssecStatus::Off => return,
+            DnssecStatus::Works(_) => {
+                self.ledger.dnssec(Probe::Works);
+                self.health.block("dnssec", None);
+                self.health.note("dnssec", None);
+            }
+            DnssecStatus::Broken(why) | DnssecStatus::NoAnswer(why) => {
+                self.ledger.dnssec(Probe::Fails);
+                match self.unavailable {
+                    DnssecUnavailable::Defer => {
+                        let text = format!("DNSSEC does not work: {why}; all mail is deferred");
+                        self.health.block("dnssec", Some(text));
+                    }
+                    DnssecUnavailable::WithoutDane => {
+                        let text = format!("DNSSEC does not work: {why}; DANE is not applied");
+                        self.health.note("dnssec", Some(text));
+                    }
+                }
+            }
+        }
+        let now = Instant::now();
+        if let Some((last, at)) = &self.told {
+            let same = last == &status;
+            let settled = matches!(status, DnssecStatus::Works(_)) || now < *at + REMINDER;
+            if same && settled {
+                return;
+            }
+        }
+        self.log(&status);
+        self.told = Some((status, now));
+    }
+
+    fn log(&self, status: &DnssecStatus) {
+        match (status, self.unavailable) {
+            (DnssecStatus::Off, _) => {}
+            (DnssecStatus::Works(Validation::InProcess), _) => {
+                tracing::info!(target: "sealpost::dns", "DNSSEC works, signatures are checked here");
+            }
+            (DnssecStatus::Works(Validation::Servers), _) => {
+                tracing::info!(
+                    target: "sealpost::dns",
+                    "DNSSEC works, signatures are checked by dns.servers, whose AD bit is believed",
+                );
+            }
+            (DnssecStatus::Broken(why) | DnssecStatus::NoAnswer(why), DnssecUnavailable::Defer) => {
+                tracing::error!(
+                    target: "sealpost::dns",
+                    reason = why.as_str(),
+                    mend = MEND,
+                    "DNSSEC does not work: what cannot be proven is deferred",
+                );
+            }
+            (
+                DnssecStatus::Broken(why) | DnssecStatus::NoAnswer(why),
+                DnssecUnavailable::WithoutDane,
+            ) => {
+                tracing::warn!(
+                    target: "sealpost::dns",
+                    reason = why.as_str(),
+                    "DNSSEC does not work: mail goes without DANE, as dns.dnssec_unavailable says",
+                );
+            }
+        }
+    }
+}

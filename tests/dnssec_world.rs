@@ -1,0 +1,159 @@
+//! The validator against the lab's world of zones in every state. The lab's table of verdicts is compared with that of
+//! unbound elsewhere (`lab/tests/unbound.rs`), so that three agree here on every question.
+
+#![allow(clippy::unwrap_used, reason = "it is test code")]
+
+use futures_util::stream::{self, StreamExt};
+use lab::dns::{DnsServer, RecordType};
+use lab::dnssec::Verdict;
+use lab::world::{self, Found, Question};
+use sealpost::dns::{
+    Answer, Dns, DnsSettings, Dnssec, DnssecStatus, Existence, Family, LookupFailure, Proof,
+    Validation,
+};
+use sealpost::names::{DomainName, TlsaBaseDomain};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Questions in flight.
+const AT_ONCE: usize = 16;
+
+fn resolver(server: &DnsServer) -> Dns {
+    let settings = DnsSettings {
+        servers: vec![server.address()],
+        timeout: Duration::from_secs(3),
+        dnssec: Dnssec::Validate,
+        trust_anchor: Some(server.trust_anchor_file()),
+        ..DnsSettings::default()
+    };
+    Dns::new(&settings, Arc::new(|_, _| {})).unwrap()
+}
+
+/// What an answer comes to; [`Found::Nothing`] where there is none.
+type Said = (Verdict, Found);
+
+fn said<T>(outcome: Result<Arc<Answer<T>>, LookupFailure>) -> (Said, String) {
+    match outcome {
+        Ok(answer) => {
+            let verdict = match answer.proof {
+                Proof::Secure => Verdict::Secure,
+                Proof::Insecure => Verdict::Insecure,
+            };
+            let found = match answer.existence {
+                Existence::Present => Found::Records,
+                Existence::NoData => Found::NoType,
+                Existence::NxDomain => Found::NoName,
+            };
+            ((verdict, found), String::new())
+        }
+        Err(failure @ LookupFailure::Bogus(_)) => {
+            ((Verdict::Bogus, Found::Nothing), failure.to_string())
+        }
+        Err(failure) => ((Verdict::ServFail, Found::Nothing), failure.to_string()),
+    }
+}
+
+/// Asks, if it is a question that Sealpost ever asks.
+async fn ask(dns: &Dns, name: &str, record_type: RecordType) -> Option<(Said, String)> {
+    let domain = |text: &str| DomainName::from_dns(text).ok();
+    if record_type == RecordType::TLSA {
+        let (port, rest) = name.strip_prefix('_')?.split_once("._tcp.")?;
+        let base = TlsaBaseDomain(domain(rest)?);
+        return Some(said(dns.tlsa(&base, port.parse().ok()?).await));
+    }
+    let name = domain(name)?;
+    if record_type == RecordType::MX {
+        return Some(said(dns.mx(&name).await));
+    }
+    if record_type == RecordType::CNAME {
+        return Some(said(dns.alias(&name).await));
+    }
+    let families = [(RecordType::A, Family::V4), (RecordType::AAAA, Family::V6)];
+    let (_, family) = families.into_iter().find(|(of, _)| *of == record_type)?;
+    Some(said(dns.addresses(&name, family).await))
+}
+
+/// Where Sealpost says something else than unbound: a server that fails when asked for keys is a failing server, not
+/// a forger. Both hold mail back.
+const DIFFERENCES: &[(&str, Verdict)] = &[
+    ("mx.no-keys.test", Verdict::ServFail),
+    ("mx.child.no-ds.test", Verdict::ServFail),
+];
+
+fn expected(question: &Question) -> Said {
+    let other = DIFFERENCES.iter().find(|(name, _)| *name == question.name);
+    let verdict = other.map_or(question.verdict, |(_, verdict)| *verdict);
+    match verdict {
+        Verdict::Secure | Verdict::Insecure => (verdict, question.found),
+        Verdict::Bogus | Verdict::ServFail => (verdict, Found::Nothing),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_verdict_is_that_of_the_table() {
+    let server = DnsServer::start().await.unwrap();
+    world::build(&server);
+    let dns = resolver(&server);
+    assert_eq!(
+        dns.probe().await,
+        DnssecStatus::Works(Validation::InProcess)
+    );
+    let questions = world::questions();
+    let answers: Vec<_> = stream::iter(&questions)
+        .map(async |question| {
+            let answer = ask(&dns, &question.name, question.record_type).await;
+            (question, answer)
+        })
+        .buffer_unordered(AT_ONCE)
+        .filter_map(|(question, answer)| async move { Some((question, answer?)) })
+        .collect()
+        .await;
+    let mut wrong = Vec::new();
+    let mut tally: BTreeMap<String, usize> = BTreeMap::new();
+    for (question, (got, why)) in &answers {
+        *tally.entry(format!("{:?}", question.verdict)).or_default() += 1;
+        if *got != expected(question) {
+            wrong.push(format!("{question:?}: {got:?} {why}"));
+        }
+    }
+    eprintln!("{} questions: {tally:?}", answers.len());
+    assert!(
+        wrong.is_empty(),
+        "{} wrong:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+    assert!(answers.len() > 100 && tally.len() > 2, "{tally:?}");
+}
+
+/// A lie about a name may hold an answer back. It never makes of what is published something weaker.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_lie_is_believed() {
+    let attacks = world::attacks();
+    assert!(attacks.len() >= 20, "{}", attacks.len());
+    let server = DnsServer::start().await.unwrap();
+    world::build(&server);
+    let mut wrong = Vec::new();
+    for attack in &attacks {
+        attack.start(&server);
+        // Nothing is known beforehand, and everything is asked of the liar.
+        let dns = resolver(&server);
+        let asked = ask(&dns, &attack.victim, attack.record_type).await;
+        let ((verdict, found), why) = asked.expect("it is a question of Sealpost's");
+        server.tell_the_truth();
+        eprintln!("{:<50} {verdict:?} {why}", attack.name);
+        let held_back = matches!(verdict, Verdict::Bogus | Verdict::ServFail);
+        // What a wildcard of an opt-out zone makes is insecure in truth as well (RFC 5155 §9.2): a liar
+        // could say the same with a proof. unbound minds that this one lacks it.
+        let truth = server.verdict(&attack.victim, attack.record_type);
+        let no_less = truth == Verdict::Insecure && verdict == Verdict::Insecure;
+        if !held_back && !no_less {
+            wrong.push(format!(
+                "{} in {}: {verdict:?} {found:?}",
+                attack.name, attack.zone
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "believed:\n{}", wrong.join("\n"));
+}
