@@ -44,6 +44,15 @@ impl Worth {
     }
 }
 
+/// Who claims to have signed something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Claim {
+    Nobody,
+    /// A zone whose keys are known: what it has not signed well is bogus, even if there might be an unsigned
+    /// delegation further down.
+    SecureZone,
+}
+
 impl Trust {
     /// Judges the reply to a question for `wanted`.
     pub(super) async fn judge(
@@ -137,6 +146,7 @@ impl Trust {
             [] => Flaw::NoSignature,
             _ => Flaw::WrongSigner,
         };
+        let mut claim = Claim::Nobody;
         for signer in set.signers() {
             let ground = self.ground(&signer, work).await?;
             let keys = match &ground.standing {
@@ -144,6 +154,7 @@ impl Trust {
                 Standing::Secure(keys, _) if keys.zone == signer => keys,
                 Standing::Secure(..) => continue,
             };
+            claim = Claim::SecureZone;
             let checked = verify(&set, keys, now(), &mut work.budget)
                 .and_then(|verified| unexpanded(reply, owner, keys, verified, work));
             match checked {
@@ -151,7 +162,10 @@ impl Trust {
                 Err(flaw) => worst = worst.max(flaw),
             }
         }
-        self.unsigned(owner, record_type, worst, work).await
+        match claim {
+            Claim::SecureZone => Err(bogus(owner, record_type, worst)),
+            Claim::Nobody => self.unsigned(owner, record_type, worst, work).await,
+        }
     }
 
     /// Judges the claim that `owner` does not exist or has no such records.
@@ -163,6 +177,7 @@ impl Trust {
         work: &mut Work,
     ) -> Result<(Existence, Worth), LookupFailure> {
         let mut worst = Flaw::NoDenial;
+        let mut claim = Claim::Nobody;
         for signer in Denials::signers(&reply.authorities, owner) {
             let ground = self.ground(&signer, work).await?;
             let keys = match &ground.standing {
@@ -170,6 +185,7 @@ impl Trust {
                 Standing::Secure(keys, _) if keys.zone == signer => keys,
                 Standing::Secure(..) => continue,
             };
+            claim = Claim::SecureZone;
             let budget = &mut work.budget;
             let shown =
                 Denials::collect(&reply.authorities, keys, now(), budget).and_then(|denials| {
@@ -183,8 +199,13 @@ impl Trust {
                 Err(flaw) => worst = worst.max(flaw),
             }
         }
-        let worth = self.unsigned(owner, wanted, worst, work).await?;
-        Ok((claimed, worth))
+        match claim {
+            Claim::SecureZone => Err(bogus(owner, wanted, worst)),
+            Claim::Nobody => {
+                let worth = self.unsigned(owner, wanted, worst, work).await?;
+                Ok((claimed, worth))
+            }
+        }
     }
 
     /// What is not proven may stand only where nothing is signed.

@@ -27,6 +27,8 @@ mod validate;
 mod validated;
 mod wire;
 #[cfg(test)]
+mod wire_tests;
+#[cfg(test)]
 mod world;
 
 pub use resolver::{Dns, DnsSetupError};

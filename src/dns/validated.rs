@@ -1,9 +1,14 @@
 //! Lookups in a signed world that is honest, ill, or lying.
 
-use super::testing::domain;
-use super::world::{Answers, World};
+use super::testing::{domain, name};
+use super::world::{Answers, Window, World};
 use super::{Dns, Existence, Family, LookupFailure, Proof};
 use crate::names::TlsaBaseDomain;
+use hickory_resolver::proto::op::ResponseCode;
+use hickory_resolver::proto::rr::RecordType;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 /// `existence proof canonical records`, or the failure.
 pub(super) async fn ask(dns: &Dns, question: &str) -> String {
@@ -136,4 +141,218 @@ async fn zones_that_are_ill() {
         ),
     ];
     check(&dns, &cases).await;
+}
+
+/// Only what has not been found out before is asked for.
+#[tokio::test]
+async fn the_walk_is_made_once() {
+    let served = World::new().serve(honest).await;
+    let dns = served.dns();
+    let asked = || served.responder.asked();
+    let hosts = ["A mx.ec.test", "A alias.ec.test", "AAAA mx.ec.test"];
+    let all = hosts.iter().map(|question| ask(&dns, question));
+    futures_util::future::join_all(all).await;
+    let mut first = asked();
+    first.sort();
+    let expected = [
+        "A alias.ec.test.",
+        "A mx.ec.test.",
+        "AAAA mx.ec.test.",
+        "DNSKEY .",
+        "DNSKEY ec.test.",
+        "DNSKEY test.",
+        "DS ec.test.",
+        "DS test.",
+    ];
+    assert_eq!(first, expected);
+    ask(&dns, "TLSA mx.ec.test").await;
+    ask(&dns, "A mx.plain.test").await;
+    ask(&dns, "A none.plain.test").await;
+    let more = asked().split_off(expected.len());
+    let expected = [
+        "TLSA _25._tcp.mx.ec.test.",
+        "A mx.plain.test.",
+        "DS plain.test.",
+        "A none.plain.test.",
+    ];
+    assert_eq!(more, expected);
+}
+
+#[tokio::test]
+async fn trouble_on_the_way_down_is_temporary() {
+    for (at, silent, expected) in [
+        ("DS ec.test.", true, "time-out"),
+        ("DNSKEY ec.test.", true, "time-out"),
+        ("DNSKEY .", true, "time-out"),
+        ("DS ec.test.", false, "server failure (SERVFAIL from @)"),
+        ("DNSKEY ec.test.", false, "server failure (SERVFAIL from @)"),
+    ] {
+        let served = World::new()
+            .serve(move |_, question, said| {
+                if question == at {
+                    said.silent = silent;
+                    said.code = ResponseCode::ServFail;
+                }
+            })
+            .await;
+        let mut settings = served.settings();
+        settings.timeout = Duration::from_millis(500);
+        let dns = Dns::new(&settings, Arc::new(|_, _| {})).unwrap();
+        for question in ["TLSA mx.ec.test", "AAAA mx.ec.test"] {
+            let said = ask(&dns, question).await;
+            let said = said.replace(&served.responder.address.to_string(), "@");
+            assert_eq!(said, expected, "{at}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_knows_no_dnssec_beside_one_that_does() {
+    let good = World::new().serve(honest).await;
+    let strip = |world: &World, question: &str, said: &mut Answers| {
+        let (kind, owner) = question.split_once(' ').unwrap();
+        *said = world.answer(owner, kind.parse().unwrap());
+        said.answers
+            .retain(|r| r.record_type() != RecordType::RRSIG);
+        said.authorities.clear();
+    };
+    let bad = World::new().serve(strip).await;
+    let mut settings = good.settings();
+    settings.servers = vec![bad.responder.address, good.responder.address];
+    let dns = Dns::new(&settings, Arc::new(|_, _| {})).unwrap();
+    for (question, expected) in [
+        ("TLSA mx.ec.test", "1 secure _25._tcp.mx.ec.test"),
+        ("AAAA mx.ec.test", "no data secure mx.ec.test"),
+        ("A mx.plain.test", "1 insecure mx.plain.test"),
+    ] {
+        assert_eq!(ask(&dns, question).await, expected, "{question}");
+    }
+    // And the one that does is asked first from then on.
+    let before = bad.responder.asked().len();
+    ask(&dns, "A mx.n3.test").await;
+    assert_eq!(bad.responder.asked().len(), before);
+}
+
+/// Each part of a chain that is asked for by itself has its own proof.
+#[tokio::test]
+async fn servers_that_do_not_follow_aliases_or_prove_their_end() {
+    let half = |world: &World, question: &str, said: &mut Answers| {
+        let Some(owner) = question.strip_prefix("A ") else {
+            return;
+        };
+        let first = world.answer(owner, RecordType::CNAME);
+        if !first.answers.is_empty() {
+            *said = first;
+        }
+    };
+    let unproven = |_: &World, _: &str, said: &mut Answers| {
+        if !said.answers.is_empty() {
+            said.authorities
+                .retain(|r| r.record_type() == RecordType::SOA);
+        }
+    };
+    let cases = [
+        ("A alias.ec.test", "1 secure mx.ec.test"),
+        ("A in.ec.test", "1 secure mx.n3.test"),
+        ("A out.ec.test", "1 insecure mx.plain.test"),
+        ("A mx.dn.ec.test", "1 secure mx.n3.test"),
+        ("A dangling.ec.test", "no name secure gone.ec.test"),
+        ("AAAA alias.ec.test", "no data secure mx.ec.test"),
+    ];
+    let served = World::new().serve(half).await;
+    check(&served.dns(), &cases).await;
+    let served = World::new().serve(unproven).await;
+    check(&served.dns(), &cases).await;
+}
+
+#[tokio::test]
+async fn nothing_is_kept_longer_than_its_signature() {
+    let mut world = World::new();
+    let soon = Window { from: -10, to: 40 };
+    for zone in &mut world.zones {
+        if let Some(signer) = &mut zone.signer
+            && zone.name.to_ascii() == "ec.test."
+        {
+            signer.window = soon;
+        }
+    }
+    let served = world.serve(honest).await;
+    let dns = served.dns();
+    for (family, host) in [(Family::V4, "mx"), (Family::V6, "mx"), (Family::V4, "none")] {
+        let host = domain(&format!("{host}.ec.test"));
+        let answer = dns.addresses(&host, family).await.unwrap();
+        let left = answer.expires.saturating_duration_since(Instant::now());
+        assert!(left <= Duration::from_secs(41), "{left:?}");
+        assert!(left >= Duration::from_secs(20), "{left:?}");
+    }
+}
+
+/// What was published badly is signed all the same, and comes through.
+#[tokio::test]
+async fn malformed_tlsa_records_are_handed_on() {
+    let mut world = World::new();
+    let owner = name("_25._tcp.odd.ec.test.");
+    for zone in &mut world.zones {
+        if zone.name.to_ascii() == "ec.test." {
+            for data in [&[3][..], &[3, 1], &[3, 1, 1], &[3, 1, 1, 9]] {
+                zone.add(&owner, RecordType::TLSA, data.to_vec());
+            }
+        }
+    }
+    let served = world.serve(honest).await;
+    let base = TlsaBaseDomain(domain("odd.ec.test"));
+    let answer = served.dns().tlsa(&base, 25).await.unwrap();
+    let lengths: Vec<usize> = answer.records.iter().map(|tlsa| tlsa.0.len()).collect();
+    assert_eq!((answer.proof, lengths), (Proof::Secure, vec![1, 2, 3, 4]));
+}
+
+/// A name with very many labels in a signed zone costs a bounded number of questions.
+#[tokio::test]
+async fn deep_names_do_not_lead_down_for_ever() {
+    let mut world = World::new();
+    let deep = format!("{}ec.test.", "x.".repeat(100));
+    for zone in &mut world.zones {
+        if zone.name.to_ascii() == "ec.test." {
+            zone.add(&name(&deep), RecordType::A, vec![192, 0, 2, 1]);
+        }
+    }
+    let served = world
+        .serve(|_, question, said| {
+            if question.starts_with("A ") {
+                said.answers
+                    .retain(|r| r.record_type() != RecordType::RRSIG);
+            }
+        })
+        .await;
+    let question = format!("A {}", deep.trim_end_matches('.'));
+    let said = ask(&served.dns(), &question).await;
+    assert!(
+        said.ends_with("too many signatures, keys or hashes"),
+        "{said}"
+    );
+    let asked = served.responder.asked().len();
+    assert!((40..50).contains(&asked), "{asked}");
+}
+
+#[tokio::test]
+async fn every_question_is_counted_with_what_it_brought() {
+    let served = World::new().serve(honest).await;
+    let counts = Arc::new(Mutex::new(BTreeMap::new()));
+    let log = Arc::clone(&counts);
+    let observer = move |kind, result| *log.lock().unwrap().entry((kind, result)).or_insert(0) += 1;
+    let dns = Dns::new(&served.settings(), Arc::new(observer)).unwrap();
+    for question in ["TLSA mx.ec.test", "A mx.plain.test", "MX expired.test"] {
+        ask(&dns, question).await;
+    }
+    let counts: Vec<_> = counts.lock().unwrap().clone().into_iter().collect();
+    let expected = [
+        (("A", "insecure"), 1),
+        (("DNSKEY", "bogus"), 1),
+        (("DNSKEY", "secure"), 3),
+        (("DS", "insecure"), 1),
+        (("DS", "secure"), 3),
+        (("MX", "bogus"), 1),
+        (("TLSA", "secure"), 1),
+    ];
+    assert_eq!(counts, expected);
 }

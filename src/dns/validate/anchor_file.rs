@@ -160,7 +160,7 @@ pub(super) fn hex(digits: &str) -> Option<Vec<u8>> {
 }
 
 /// RFC 4648 §4, with padding.
-fn base64(text: &str) -> Option<Vec<u8>> {
+pub(super) fn base64(text: &str) -> Option<Vec<u8>> {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut octets = Vec::new();
     if !text.len().is_multiple_of(4) {

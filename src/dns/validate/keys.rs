@@ -112,6 +112,13 @@ impl ZoneKeys {
         }
     }
 
+    /// Keys that nobody has vouched for.
+    #[cfg(test)]
+    pub(super) fn of(zone: &Name, keys: &[&[u8]]) -> Self {
+        let keys: Vec<Dnskey> = keys.iter().filter_map(|data| Dnskey::read(data)).collect();
+        Self::new(zone, keys.iter())
+    }
+
     /// Those that a signature may have been made with; there may be several (RFC 4034 §8).
     pub(super) fn candidates(
         &self,
@@ -147,9 +154,13 @@ impl Dnskey {
 impl Ds {
     const SHA1: u8 = 1;
 
-    /// Whether it is the digest of this key of this zone (RFC 4034 §5.1.4).
     fn matches(&self, zone: &Name, key: &Dnskey) -> bool {
-        if self.algorithm != key.algorithm || self.key_tag != key_tag(&key.data) {
+        self.algorithm == key.algorithm && self.vouches_for(zone, &key.data)
+    }
+
+    /// Whether it is the digest of this key of this zone (RFC 4034 §5.1.4).
+    pub(super) fn vouches_for(&self, zone: &Name, dnskey: &[u8]) -> bool {
+        if self.key_tag != key_tag(dnskey) {
             return false;
         }
         let Some(algorithm) = digest_of(self.digest_type) else {
@@ -157,7 +168,7 @@ impl Ds {
         };
         let mut input = Vec::new();
         append_canonical(zone, &mut input);
-        input.extend_from_slice(&key.data);
+        input.extend_from_slice(dnskey);
         digest::digest(algorithm, &input).as_ref() == &self.digest[..]
     }
 }
@@ -239,4 +250,105 @@ fn rsa(parameters: &'static crypto::RsaParameters, key: &[u8]) -> Option<crypto:
         e: significant(e),
     };
     components.to_parsed_public_key(parameters).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns::testing::name;
+
+    fn ds(algorithm: u8, digest_type: u8) -> Ds {
+        Ds {
+            key_tag: 1,
+            algorithm,
+            digest_type,
+            digest: [].into(),
+        }
+    }
+
+    /// `algorithm/digest` of those that count.
+    fn say(records: &[(u8, u8)]) -> String {
+        let records = records.iter().map(|(a, d)| ds(*a, *d)).collect();
+        let Delegation::Signed(usable) = Delegation::of(records) else {
+            return "unsigned".into();
+        };
+        let usable: Vec<String> = usable
+            .iter()
+            .map(|ds| format!("{}/{}", ds.algorithm, ds.digest_type))
+            .collect();
+        usable.join(" ")
+    }
+
+    #[test]
+    fn ds_records_that_count() {
+        for (records, expected) in [
+            (&[(13, 2)][..], "13/2"),
+            (
+                &[(5, 1), (7, 1), (8, 4), (10, 2), (14, 2), (15, 2)],
+                "8/4 10/2 14/2 15/2",
+            ),
+            (&[(8, 1)], "8/1"),           // SHA-1 alone
+            (&[(8, 1), (8, 2)], "8/2"),   // RFC 4509 §3
+            (&[(8, 1), (200, 2)], "8/1"), // the better one is of no use
+            (&[(8, 1), (8, 3)], "8/1"),   // GOST
+            (&[(8, 3)], "unsigned"),
+            (
+                &[(1, 2), (3, 2), (6, 2), (12, 2), (16, 2), (253, 2)],
+                "unsigned",
+            ),
+            (&[(16, 2), (13, 2)], "13/2"),
+            (&[], "unsigned"),
+        ] {
+            assert_eq!(say(records), expected, "{records:?}");
+        }
+    }
+
+    #[test]
+    fn keys_that_are_malformed_are_no_keys() {
+        let rsa = |head: &[u8]| [&[1, 0, 3, 8], head, &[0xc1; 256]].concat();
+        let ec = |length| [&[1, 0, 3, 13][..], &vec![0; length]].concat();
+        for (what, dnskey) in [
+            ("empty", vec![]),
+            ("no key", vec![1, 0, 3, 13]),
+            ("exponent beyond the end", rsa(&[0, 9, 9, 3])),
+            ("no modulus", vec![1, 0, 3, 8, 1, 3]),
+            ("no exponent", vec![1, 0, 3, 8]),
+            ("exponent of length 0", rsa(&[0])),
+            ("a point too short", ec(63)),
+            ("a point too long", ec(65)),
+            ("a point not on the curve", ec(64)),
+            (
+                "P-384 of P-256's length",
+                [&[1, 0, 3, 14][..], &[0; 64]].concat(),
+            ),
+            ("Ed25519 too short", [&[1, 0, 3, 15][..], &[1; 31]].concat()),
+            (
+                "an unknown algorithm",
+                [&[1, 0, 3, 16][..], &[1; 57]].concat(),
+            ),
+        ] {
+            let keys = ZoneKeys::of(&name("test."), &[&dnskey]);
+            assert!(keys.keys.is_empty(), "{what}");
+        }
+        for head in [&[1, 3][..], &[3, 1, 0, 1], &[0, 0, 3, 1, 0, 1], &[1, 3, 0]] {
+            let keys = ZoneKeys::of(&name("test."), &[&rsa(head)]);
+            assert_eq!(keys.keys.len(), 1, "{head:?}");
+        }
+    }
+
+    #[test]
+    fn flags_and_protocol() {
+        for (flags, protocol, expected) in [
+            (256, 3, true),
+            (257, 3, true),
+            (0, 3, false),
+            (1, 3, false),
+            (385, 3, false), // revoked
+            (256, 2, false),
+        ] {
+            let [high, low] = u16::to_be_bytes(flags);
+            let dnskey = Dnskey::read(&[high, low, protocol, 13]).unwrap();
+            assert_eq!(dnskey.is_zone_key(), expected, "{flags} {protocol}");
+        }
+    }
 }

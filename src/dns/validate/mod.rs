@@ -14,9 +14,15 @@ mod keys;
 pub(super) mod names;
 mod nsec;
 mod nsec3;
+#[cfg(test)]
+mod nsec3_tests;
 mod rdata;
+#[cfg(test)]
+mod rfc_tests;
 mod rrset;
 mod signature;
+#[cfg(test)]
+mod signature_tests;
 
 pub(super) use anchor::{Anchor, Anchors};
 pub(super) use budget::Budget;

@@ -166,7 +166,7 @@ fn proof_beside(cover: &Nsec3) -> Proof {
 
 impl Nsec3 {
     /// Whether the hash lies between the record's; the last record's next one is the first.
-    fn covers(&self, hash: &[u8; HASH]) -> bool {
+    pub(super) fn covers(&self, hash: &[u8; HASH]) -> bool {
         if self.hash < self.next {
             self.hash < *hash && *hash < self.next
         } else {

@@ -123,6 +123,18 @@ impl TypeBitmap {
         rest.is_empty().then(|| Self(data.into()))
     }
 
+    #[cfg(test)]
+    pub(super) fn of(types: &[RecordType]) -> Self {
+        let mut octets = [0; 34];
+        octets[1] = 32;
+        for record_type in types {
+            // Those of the tests are all in the first window.
+            let bit = usize::from(u16::from(*record_type));
+            octets[2 + bit / 8] |= 0x80 >> (bit % 8);
+        }
+        Self(octets.into())
+    }
+
     pub(super) fn has(&self, wanted: RecordType) -> bool {
         let [window, bit] = u16::from(wanted).to_be_bytes();
         let mut rest = &self.0[..];
@@ -227,7 +239,7 @@ impl Nsec3 {
 }
 
 /// Decodes a label of 32 digits (RFC 4648 §7, RFC 5155 §3.3).
-fn base32hex(label: &[u8]) -> Option<[u8; HASH]> {
+pub(super) fn base32hex(label: &[u8]) -> Option<[u8; HASH]> {
     if label.len() != HASH * 8 / 5 {
         return None;
     }
