@@ -1,6 +1,6 @@
 //! How a question is asked and its answer judged: `dns.dnssec` in the light of the last probe.
 
-use super::exchange::Asking;
+use super::query::Asking;
 use super::{Dnssec, DnssecStatus, DnssecUnavailable, Validation};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,10 +2,11 @@
 //! the next server when one fails or is slow.
 
 use super::LookupFailure;
+use super::query::{Asking, Form, Turn, query_for};
 use super::wire::{Explanation, Flags, HEADER, Reply};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use hickory_resolver::proto::op::{Edns, Message, Query, ResponseCode};
+use hickory_resolver::proto::op::{Message, Query, ResponseCode};
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -14,9 +15,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout_at};
-
-/// UDP payload that we announce: no fragments on the way (RFC 9715 §3).
-const UDP_PAYLOAD: u16 = 1232;
 
 /// Room for what a server sends over UDP all the same.
 const UDP_BUFFER: usize = 4096;
@@ -32,17 +30,6 @@ const MAX_SERVERS: usize = 3;
 
 /// Questions on the wire at once; each has a socket of its own. The others wait.
 const MAX_QUESTIONS: usize = 512;
-
-/// What is asked of a server besides the question.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Asking {
-    /// Nothing.
-    Plain,
-    /// Signatures, and data even if the server finds them bogus: we judge (RFC 4035 §3.2.2, RFC 6840 §5.9).
-    Signatures,
-    /// The server's own judgement (RFC 6840 §5.7).
-    Verdict,
-}
 
 /// A reply, and who gave it, as an index into the servers.
 pub(super) struct Answered {
@@ -77,14 +64,15 @@ impl Servers {
         &self,
         question: &Query,
         asking: Asking,
-        avoid: Option<usize>,
+        turn: Turn,
         deadline: Instant,
     ) -> Result<Answered, LookupFailure> {
         let Ok(Ok(_slot)) = timeout_at(deadline, self.slots.acquire()).await else {
             return Err(LookupFailure::TimedOut);
         };
         let patience = deadline.saturating_duration_since(Instant::now()) / 4;
-        let mut plan = self.plan(avoid);
+        let mut plan = self.plan(turn);
+        let form = Form { asking, turn };
         let mut running = FuturesUnordered::new();
         let mut next_at = Instant::now();
         let mut failure = LookupFailure::TimedOut;
@@ -93,9 +81,8 @@ impl Servers {
                 match plan.pop_front() {
                     Some(server) => {
                         let address = self.addresses[server];
-                        running.push(
-                            async move { (server, attempt(address, question, asking).await) },
-                        );
+                        running
+                            .push(async move { (server, attempt(address, question, form).await) });
                         next_at = Instant::now() + patience;
                     }
                     None if running.is_empty() => return Err(failure),
@@ -122,7 +109,7 @@ impl Servers {
         }
     }
 
-    /// Asks this one server once.
+    /// Asks this one server; a second time if nothing is heard.
     pub(super) async fn ask_one(
         &self,
         server: usize,
@@ -131,19 +118,27 @@ impl Servers {
         deadline: Instant,
     ) -> Result<Reply, LookupFailure> {
         let address = self.addresses[server];
-        match timeout_at(deadline, attempt(address, question, asking)).await {
-            Ok(result) => result,
-            Err(_) => Err(LookupFailure::TimedOut),
+        let form = Form {
+            asking,
+            turn: Turn::First,
+        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        for until in [Instant::now() + left / 2, deadline] {
+            if let Ok(result) = timeout_at(until, attempt(address, question, form)).await {
+                return result;
+            }
         }
+        Err(LookupFailure::TimedOut)
     }
 
     /// Whom to ask in which order, as indices; one that is to be avoided only if there is no other.
-    fn plan(&self, avoid: Option<usize>) -> VecDeque<usize> {
+    fn plan(&self, turn: Turn) -> VecDeque<usize> {
+        let avoided = |server: &usize| turn == Turn::Second { not: *server };
         let count = self.addresses.len();
         let first = self.preferred.load(Ordering::Relaxed);
         let round = (0..count)
             .map(|i| (first + i) % count)
-            .filter(|server| count == 1 || Some(*server) != avoid)
+            .filter(|server| count == 1 || !avoided(server))
             .take(MAX_SERVERS);
         std::iter::repeat_n(round, TRIES_PER_SERVER)
             .flatten()
@@ -152,20 +147,13 @@ impl Servers {
 }
 
 /// Asks one server; an old one that chokes on EDNS once more without (RFC 6891 §6.2.2).
-async fn attempt(
-    server: SocketAddr,
-    question: &Query,
-    asking: Asking,
-) -> Result<Reply, LookupFailure> {
-    let mut edns = Edns::new();
-    edns.set_max_payload(UDP_PAYLOAD);
-    edns.set_dnssec_ok(asking != Asking::Plain);
-    let mut reply = over_udp_or_tcp(server, query_for(question, asking, Some(edns))).await?;
+async fn attempt(server: SocketAddr, question: &Query, form: Form) -> Result<Reply, LookupFailure> {
+    let mut reply = over_udp_or_tcp(server, query_for(question, form, Some(form.edns()))).await?;
     if matches!(
         reply.code,
         ResponseCode::FormErr | ResponseCode::NotImp | ResponseCode::BADVERS
     ) {
-        reply = over_udp_or_tcp(server, query_for(question, asking, None)).await?;
+        reply = over_udp_or_tcp(server, query_for(question, form, None)).await?;
     }
     let code = reply.code;
     if matches!(code, ResponseCode::NoError | ResponseCode::NXDomain) {
@@ -176,17 +164,6 @@ async fn attempt(
         mnemonic(code),
         explained(&reply.explanations)
     )))
-}
-
-fn query_for(question: &Query, asking: Asking, edns: Option<Edns>) -> Message {
-    // The identifier comes from the thread's cryptographic generator (RFC 5452 §9.2).
-    let mut message = Message::query();
-    message.metadata.recursion_desired = true;
-    message.metadata.checking_disabled = asking == Asking::Signatures;
-    message.metadata.authentic_data = asking == Asking::Verdict;
-    message.add_query(question.clone());
-    message.edns = edns;
-    message
 }
 
 /// What the server says of its failure (RFC 8914), as an addition to a sentence.
@@ -327,9 +304,14 @@ mod tests {
     use hickory_resolver::proto::rr::{Name, RecordType};
     use proptest::prelude::*;
 
+    const PLAIN: Form = Form {
+        asking: Asking::Plain,
+        turn: Turn::First,
+    };
+
     fn query() -> Message {
         let name = Name::from_ascii("example.com.").unwrap();
-        query_for(&Query::query(name, RecordType::MX), Asking::Plain, None)
+        query_for(&Query::query(name, RecordType::MX), PLAIN, None)
     }
 
     fn response_to(query: &Message) -> Message {

@@ -1,7 +1,7 @@
 //! What a reply says about a question: records, absence, or an alias whose target must be asked for.
 //! Pure: no I/O, no clock. Nothing is believed here; what is said is proven elsewhere.
 
-use super::validate::names::{is_below, substitute};
+use super::hop::{Link, at, hop, malformed};
 use super::wire::{Flags, Record, Reply, append, plain_name};
 use super::{Existence, LookupFailure, MAX_ALIASES};
 use hickory_resolver::proto::op::{Query, ResponseCode};
@@ -30,23 +30,6 @@ pub(super) struct Reading {
     /// With those aliases.
     pub chain: Chain,
     pub step: Step,
-}
-
-/// A record that leads from one name to another.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Link {
-    /// The CNAME record of this owner.
-    Alias(Name),
-    /// The DNAME record of this owner, above the name, and whether the CNAME record that the server made of
-    /// it is the right one (RFC 6672 §3.1).
-    Redirection(Name, Synthesis),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Synthesis {
-    /// Or there is none.
-    Right,
-    Wrong,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -172,90 +155,10 @@ fn records_of(reply: &Reply, owner: &Name, wanted: RecordType) -> (Vec<Box<[u8]>
     (records, ttl)
 }
 
-/// Where a name leads.
-struct Hop {
-    link: Link,
-    target: Name,
-    ttl: u32,
-}
-
-impl Hop {
-    fn makes(&self, question: &Query) -> bool {
-        question.query_type() == RecordType::CNAME && matches!(self.link, Link::Redirection(..))
-    }
-}
-
 fn data_of(name: &Name) -> Box<[u8]> {
     let mut data = Vec::new();
     append(name, &mut data);
     data.into()
-}
-
-/// The next hop from `owner`: a CNAME record, unless a DNAME record above it has made it.
-fn hop(reply: &Reply, owner: &Name) -> Result<Option<Hop>, LookupFailure> {
-    if !is_signed(reply, owner)
-        && let Some(made) = redirection(reply, owner)
-    {
-        return made.map(Some);
-    }
-    let Some((target, ttl)) = alias_of(reply, owner) else {
-        return Ok(None);
-    };
-    Ok(Some(Hop {
-        link: Link::Alias(owner.clone()),
-        target: target?,
-        ttl,
-    }))
-}
-
-/// What a DNAME record above `owner` makes of it (RFC 6672 §2.2).
-fn redirection(reply: &Reply, owner: &Name) -> Option<Result<Hop, LookupFailure>> {
-    let dname = reply
-        .answers
-        .iter()
-        .find(|record| record.record_type == RecordType::DNAME && is_below(owner, &record.owner))?;
-    let read = || {
-        let (to, _) = plain_name(&dname.data)?;
-        let target = substitute(owner, &dname.owner, &to)?;
-        let synthesis = match alias_of(reply, owner) {
-            Some((Ok(alias), _)) if alias == target => Synthesis::Right,
-            None => Synthesis::Right,
-            Some(_) => Synthesis::Wrong,
-        };
-        Some(Hop {
-            link: Link::Redirection(dname.owner.clone(), synthesis),
-            target,
-            ttl: dname.ttl,
-        })
-    };
-    Some(read().ok_or_else(|| malformed("a DNAME record")))
-}
-
-fn alias_of(reply: &Reply, owner: &Name) -> Option<(Result<Name, LookupFailure>, u32)> {
-    let record = at(reply, owner).find(|record| record.record_type == RecordType::CNAME)?;
-    let target = plain_name(&record.data).map(|(target, _)| target);
-    Some((
-        target.ok_or_else(|| malformed("a CNAME record")),
-        record.ttl,
-    ))
-}
-
-/// Whether there is a signature for a CNAME record at `owner`: one that is made of a DNAME record has none.
-fn is_signed(reply: &Reply, owner: &Name) -> bool {
-    let covered = u16::from(RecordType::CNAME).to_be_bytes();
-    at(reply, owner)
-        .any(|record| record.record_type == RecordType::RRSIG && record.data.starts_with(&covered))
-}
-
-fn at<'a>(reply: &'a Reply, owner: &'a Name) -> impl Iterator<Item = &'a Record> {
-    reply
-        .answers
-        .iter()
-        .filter(move |record| record.owner == *owner)
-}
-
-fn malformed(what: &str) -> LookupFailure {
-    LookupFailure::Malformed(what.into())
 }
 
 #[cfg(test)]

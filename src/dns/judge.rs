@@ -1,7 +1,8 @@
 //! What a reply is worth: each record of it traced to the trust anchor, or to a delegation that is
 //! proven to be unsigned (RFC 4035 §5). A chain of aliases is worth what its worst link is.
 
-use super::interpret::{Link, Reading, Step, Synthesis};
+use super::hop::{Link, Synthesis};
+use super::interpret::{Reading, Step};
 use super::trust::{Standing, Trust, Work, bogus, now};
 use super::validate::{Absence, Denials, Flaw, Origin, RrSet, Verified, ZoneKeys, verify};
 use super::wire::Reply;

@@ -8,11 +8,16 @@ mod approach;
 mod attacks;
 mod cache;
 mod exchange;
+mod hop;
 mod interpret;
 mod judge;
 #[cfg(test)]
+mod lies;
+mod lookup;
+#[cfg(test)]
 mod modes;
 mod probe;
+mod query;
 mod question;
 mod resolver;
 mod system;

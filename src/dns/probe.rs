@@ -8,7 +8,7 @@
 
 use super::approach::Approach;
 use super::cache::{Cache, Entry};
-use super::exchange::Asking;
+use super::query::Asking;
 use super::trust::{Trust, anchor_keys};
 use super::upstream::Upstream;
 use super::validate::{Anchor, Budget, Flaw};
@@ -19,8 +19,7 @@ use hickory_resolver::proto::op::Query;
 use hickory_resolver::proto::rr::{DNSClass, Name, RecordType};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 /// Where systemd-resolved listens (systemd-resolved.service(8)).
 const RESOLVED: [[u8; 4]; 2] = [[127, 0, 0, 53], [127, 0, 0, 54]];
@@ -63,7 +62,7 @@ impl Prober {
     }
 
     /// How to go about a question. Where all depends on the servers, they are probed first.
-    pub(super) async fn approach(&self, deadline: tokio::time::Instant) -> Approach {
+    pub(super) async fn approach(&self, deadline: Instant) -> Approach {
         let mut last = self.last();
         if self.mode == Dnssec::TrustAd && last.is_none() {
             last = timeout_at(deadline, self.probe()).await.ok();
@@ -75,7 +74,7 @@ impl Prober {
         if self.mode == Dnssec::Off {
             return DnssecStatus::Off;
         }
-        let now = Instant::now();
+        let now = std::time::Instant::now();
         let pending = match self.running.enter(&(), now) {
             Entry::Known(outcome) => return outcome.unwrap_or_else(no_answer),
             Entry::Asked(pending) => pending,
@@ -111,11 +110,13 @@ impl Trust {
         let Some(anchor) = self.anchors().highest() else {
             return DnssecStatus::Broken("there is no trust anchor".into());
         };
-        let probe = Probe {
+        let start = Instant::now();
+        let probe_for = |part| Probe {
             upstream: &self.upstream,
             anchor,
-            deadline: self.upstream.deadline(),
+            deadline: start + self.upstream.timeout / part,
         };
+        let probe = probe_for(1);
         let each = || 0..servers.len();
         match mode {
             Dnssec::Off => DnssecStatus::Off,
@@ -123,11 +124,14 @@ impl Trust {
             Dnssec::TrustAd => by_servers(&join_all(each().map(|i| probe.authentic(i))).await),
             Dnssec::Auto => {
                 let local = servers.iter().all(may_validate);
+                // Half the time, so that there is some left to validate here.
+                let half = probe_for(2);
+                let validate = each().map(|i| half.validates(i));
                 if local
-                    && join_all(each().map(|i| probe.validates(i)))
+                    && join_all(validate)
                         .await
                         .iter()
-                        .all(|y| *y == Validates::Seems)
+                        .all(|v| *v == Validates::Seems)
                 {
                     return DnssecStatus::Works(Validation::Servers);
                 }
@@ -184,7 +188,7 @@ enum Validates {
 struct Probe<'a> {
     upstream: &'a Upstream,
     anchor: &'a Anchor,
-    deadline: tokio::time::Instant,
+    deadline: Instant,
 }
 
 impl Probe<'_> {

@@ -1,38 +1,25 @@
 //! The handle that the rest of the program asks: cache first, then the servers.
 
-use super::approach::Approach;
-use super::cache::{Asker, Cache, Entry, Outcome};
-use super::exchange::{Answered, Asking, SERVFAIL, Servers};
-use super::interpret::{self, Chain, Found, Step};
-use super::judge::Judged;
+use super::cache::{Cache, Entry, Outcome};
+use super::exchange::Servers;
+use super::lookup::Lookup;
 use super::probe::Prober;
-use super::question::{Question, name_of};
-use super::trust::{Trust, Work};
-use super::upstream::{Told, Upstream, failure_label};
+use super::question::Question;
+use super::trust::Trust;
+use super::upstream::Upstream;
 use super::validate::Anchors;
-use super::wire::{Flags, Reply};
 use super::{
-    Answer, DnsSettings, Dnssec, DnssecStatus, Existence, FAILURE, Family, LookupFailure, MxRecord,
-    POSITIVE, Proof, QueryObserver, RemoteAd, system,
+    Answer, DnsSettings, Dnssec, DnssecStatus, Family, LookupFailure, MxRecord, QueryObserver,
+    RemoteAd, system,
 };
 use crate::dane::TlsaRdata;
 use crate::names::{DomainName, TlsaBaseDomain};
-use hickory_resolver::proto::op::Query;
 use std::fmt;
 use std::hash::Hash;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio_util::task::TaskTracker;
-
-/// Shortest and longest time that an absence is kept (RFC 2308 §5 allows up to three hours).
-const NEGATIVE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3600));
-
-/// How long an absence without a SOA record is kept: a burst of mail asks once.
-const UNTIMED: Duration = Duration::from_secs(5);
-
-/// How long an answer is kept that plain DNS has given because DNSSEC does not work.
-const STOPGAP: Duration = Duration::from_secs(30);
 
 /// Entries kept of each kind.
 const CAPACITY: usize = 32_768;
@@ -44,7 +31,7 @@ type Answers<K, T> = Arc<Cache<K, Arc<Answer<T>>>>;
 /// Looks names up; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Dns {
-    shared: Arc<Shared>,
+    lookup: Arc<Lookup>,
     mx: Answers<DomainName, MxRecord>,
     v4: Answers<DomainName, IpAddr>,
     v6: Answers<DomainName, IpAddr>,
@@ -67,12 +54,6 @@ pub enum DnsSetupError {
     RemoteAd(SocketAddr),
     #[error("dns.trust_anchor: {0}")]
     TrustAnchor(String),
-}
-
-struct Shared {
-    upstream: Arc<Upstream>,
-    trust: Arc<Trust>,
-    prober: Prober,
 }
 
 impl Dns {
@@ -101,7 +82,7 @@ impl Dns {
         });
         let trust = Trust::new(Arc::clone(&upstream), anchors);
         Ok(Self {
-            shared: Arc::new(Shared {
+            lookup: Arc::new(Lookup {
                 prober: Prober::new(settings, Arc::clone(&trust)),
                 upstream,
                 trust,
@@ -160,22 +141,22 @@ impl Dns {
     /// Asks for the root's keys: whether DNSSEC works with these servers. What it finds is in force
     /// until the next probe.
     pub async fn probe(&self) -> DnssecStatus {
-        self.shared.prober.probe().await
+        self.lookup.prober.probe().await
     }
 
     /// What the last probe found.
     pub fn dnssec(&self) -> DnssecStatus {
-        self.shared.prober.status()
+        self.lookup.prober.status()
     }
 
     /// The servers that are asked.
     pub fn servers(&self) -> &[SocketAddr] {
-        self.shared.upstream.servers.addresses()
+        self.lookup.upstream.servers.addresses()
     }
 
     /// Waits for the lookups that are under way; each ends within the time-out.
     pub async fn finish(&self) {
-        let lookups = &self.shared.upstream.lookups;
+        let lookups = &self.lookup.upstream.lookups;
         lookups.close();
         lookups.wait().await;
     }
@@ -194,215 +175,18 @@ impl Dns {
             Entry::Known(outcome) => outcome,
             Entry::Asked(pending) => pending.outcome().await,
             Entry::Ask(asker, pending) => {
-                let shared = Arc::clone(&self.shared);
+                let lookup = Arc::clone(&self.lookup);
                 let question = question()?;
-                let lookups = &self.shared.upstream.lookups;
-                lookups.spawn(async move { shared.find_out(question, asker).await });
+                let lookups = &self.lookup.upstream.lookups;
+                lookups.spawn(async move { lookup.find_out(question, asker).await });
                 pending.outcome().await
             }
         }
     }
 }
 
-/// A question, and the aliases that led to it.
-struct Asked {
-    query: Query,
-    chain: Chain,
-}
-
-/// The end of a lookup, and what it is worth.
-struct Resolved {
-    found: Found,
-    proof: Proof,
-    /// Nothing is to be kept longer.
-    longest: Duration,
-}
-
-impl Shared {
-    async fn find_out<K: Eq + Hash + Clone, T>(
-        &self,
-        question: Question<T>,
-        asker: Asker<K, Arc<Answer<T>>>,
-    ) {
-        let found = self.resolve(&question.query).await;
-        let now = Instant::now();
-        match found {
-            Ok(resolved) => {
-                let answer = Arc::new(answer(resolved, &question, now));
-                let until = answer.expires;
-                asker.settle(Ok(answer), until);
-            }
-            Err(failure) => asker.settle(Err(failure), now + FAILURE),
-        }
-    }
-
-    /// Asks, and follows aliases where the server has not done it, within the time-out in all.
-    async fn resolve(&self, question: &Query) -> Result<Resolved, LookupFailure> {
-        let deadline = self.upstream.deadline();
-        let approach = self.prober.approach(deadline).await;
-        let mut work = Work::until(deadline);
-        let mut asked = Asked {
-            query: question.clone(),
-            chain: Chain::EMPTY,
-        };
-        let mut proof = Proof::Secure;
-        loop {
-            let judged = self.ask(&asked, approach, &mut work).await?;
-            if judged.proof == Proof::Insecure {
-                proof = Proof::Insecure;
-            }
-            match judged.step {
-                Step::Done(found) => {
-                    let longest = if approach == Approach::Stopgap {
-                        STOPGAP
-                    } else {
-                        POSITIVE.1
-                    };
-                    return Ok(Resolved {
-                        found,
-                        proof,
-                        longest,
-                    });
-                }
-                Step::Follow(target, chain) => {
-                    let query = Query::query(target, question.query_type());
-                    asked = Asked { query, chain };
-                }
-            }
-        }
-    }
-
-    /// One question, and what its answer is worth.
-    async fn ask(
-        &self,
-        asked: &Asked,
-        approach: Approach,
-        work: &mut Work,
-    ) -> Result<Judged, LookupFailure> {
-        let query = &asked.query;
-        let mut avoid = None;
-        loop {
-            let reply = self
-                .upstream
-                .servers
-                .ask(query, approach.asking(), avoid, work.deadline);
-            let (server, judged) = match reply.await {
-                Ok(Answered { reply, server }) => {
-                    let judged = self.judge(&reply, asked, approach, work).await;
-                    (Some(server), judged)
-                }
-                Err(failure) => (
-                    None,
-                    Err(self.second_look(query, failure, approach, work).await),
-                ),
-            };
-            self.upstream.count(query.query_type(), told(&judged));
-            match judged {
-                // Another server may know more of DNSSEC.
-                Err(LookupFailure::Bogus(_))
-                    if avoid.is_none() && server.is_some() && self.upstream.has_others() =>
-                {
-                    avoid = server;
-                }
-                Err(LookupFailure::Bogus(_)) if approach.is_in_vain() => {
-                    return Err(LookupFailure::DnssecBroken);
-                }
-                other => return other,
-            }
-        }
-    }
-
-    async fn judge(
-        &self,
-        reply: &Reply,
-        Asked { query, chain }: &Asked,
-        approach: Approach,
-        work: &mut Work,
-    ) -> Result<Judged, LookupFailure> {
-        let reading = interpret::read(reply, query, *chain)?;
-        let authentic = reply.flags.has(Flags::AUTHENTIC);
-        let proof = match approach {
-            Approach::Validate | Approach::ValidateInVain => {
-                return self
-                    .trust
-                    .judge(reply, query.query_type(), reading, work)
-                    .await;
-            }
-            Approach::Plain | Approach::Stopgap => Proof::Insecure,
-            Approach::Believe | Approach::BelieveOnlyAd if authentic => Proof::Secure,
-            Approach::Believe => Proof::Insecure,
-            Approach::BelieveOnlyAd => return Err(LookupFailure::DnssecBroken),
-        };
-        let step = reading.step;
-        Ok(Judged { step, proof })
-    }
-
-    /// Whether a validating server's failure means that the answer is bogus: then it has one, and gives
-    /// it to who does not ask for validation (RFC 4035 §3.2.2).
-    async fn second_look(
-        &self,
-        query: &Query,
-        failure: LookupFailure,
-        approach: Approach,
-        work: &Work,
-    ) -> LookupFailure {
-        let LookupFailure::ServerFailure(what) = &failure else {
-            return failure;
-        };
-        if !approach.believes() || !what.starts_with(SERVFAIL) {
-            return failure;
-        }
-        let servers = &self.upstream.servers;
-        let asked = servers.ask(query, Asking::Signatures, None, work.deadline);
-        match asked.await {
-            Ok(_) => LookupFailure::Bogus(format!("{}: {what}", query.name().to_ascii())),
-            Err(_) => failure,
-        }
-    }
-}
-
 fn is_loopback(server: &SocketAddr) -> bool {
     server.ip().to_canonical().is_loopback()
-}
-
-fn answer<T>(resolved: Resolved, question: &Question<T>, now: Instant) -> Answer<T> {
-    let Resolved {
-        found,
-        proof,
-        longest,
-    } = resolved;
-    let (shortest, most) = match found.existence {
-        Existence::Present => POSITIVE,
-        Existence::NoData | Existence::NxDomain => NEGATIVE,
-    };
-    let ttl = match found.ttl {
-        Some(seconds) => Duration::from_secs(seconds.into()).clamp(shortest, most),
-        None => UNTIMED,
-    };
-    Answer {
-        records: (question.convert)(found.records),
-        existence: found.existence,
-        proof,
-        canonical: name_of(&found.owner).unwrap_or_else(|| question.name.clone()),
-        expires: now + ttl.min(longest),
-    }
-}
-
-fn told(judged: &Result<Judged, LookupFailure>) -> Told {
-    match judged {
-        Ok(judged) if judged.proof == Proof::Secure => Told::Secure,
-        Ok(_) => Told::Insecure,
-        Err(failure) => Told::Failed(failure_label(failure)),
-    }
-}
-
-impl fmt::Debug for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared")
-            .field("servers", &self.upstream.servers.addresses())
-            .field("timeout", &self.upstream.timeout)
-            .finish_non_exhaustive()
-    }
 }
 
 impl<K, T> fmt::Debug for Cache<K, T> {

@@ -1,6 +1,7 @@
 //! The servers, with what every question to them needs.
 
-use super::exchange::{Answered, Asking, Servers};
+use super::exchange::{Answered, Servers};
+use super::query::{Asking, Turn};
 use super::wire::Reply;
 use super::{LookupFailure, QueryObserver};
 use hickory_resolver::proto::op::Query;
@@ -40,36 +41,31 @@ impl Upstream {
         (self.observer)(record_type.into(), result);
     }
 
-    /// Asks for signed records and reads them. If one server's answer is bogus another may have a better
-    /// one: a server that does not know DNSSEC among others that do.
+    /// Asks for signed records and reads them; if they are bogus, a second time.
     pub(super) async fn ask_signed<T>(
         &self,
         query: &Query,
         deadline: Instant,
         mut read: impl FnMut(&Reply) -> Result<(T, Told), LookupFailure>,
     ) -> Result<T, LookupFailure> {
-        let mut avoid = None;
-        let mut first = None;
+        let mut turn = Turn::First;
+        let mut bogus = None;
         loop {
-            let asked = self.servers.ask(query, Asking::Signatures, avoid, deadline);
+            let asked = self.servers.ask(query, Asking::Signatures, turn, deadline);
             let (server, result) = match asked.await {
                 Ok(Answered { reply, server }) => (Some(server), read(&reply)),
                 Err(failure) => (None, Err(failure)),
             };
             self.count(query.query_type(), told(&result));
-            match result {
-                Ok((value, _)) => return Ok(value),
-                Err(bogus @ LookupFailure::Bogus(_)) if avoid.is_none() && self.has_others() => {
-                    avoid = server;
-                    first = Some(bogus);
+            match (result, server) {
+                (Ok((value, _)), _) => return Ok(value),
+                (Err(failure @ LookupFailure::Bogus(_)), Some(not)) if bogus.is_none() => {
+                    turn = Turn::Second { not };
+                    bogus = Some(failure);
                 }
-                Err(failure) => return Err(first.unwrap_or(failure)),
+                (Err(failure), _) => return Err(bogus.unwrap_or(failure)),
             }
         }
-    }
-
-    pub(super) fn has_others(&self) -> bool {
-        self.servers.addresses().len() > 1
     }
 }
 

@@ -1,7 +1,7 @@
 //! Lookups in a signed world that is honest, ill, or lying.
 
 use super::testing::{domain, name};
-use super::world::{Answers, Window, World};
+use super::world::{Answers, Voice, Window, World};
 use super::{Dns, Existence, Family, LookupFailure, Proof};
 use crate::names::TlsaBaseDomain;
 use hickory_resolver::proto::op::ResponseCode;
@@ -180,17 +180,25 @@ async fn the_walk_is_made_once() {
 
 #[tokio::test]
 async fn trouble_on_the_way_down_is_temporary() {
-    for (at, silent, expected) in [
-        ("DS ec.test.", true, "time-out"),
-        ("DNSKEY ec.test.", true, "time-out"),
-        ("DNSKEY .", true, "time-out"),
-        ("DS ec.test.", false, "server failure (SERVFAIL from @)"),
-        ("DNSKEY ec.test.", false, "server failure (SERVFAIL from @)"),
+    for (at, voice, expected) in [
+        ("DS ec.test.", Voice::Silent, "time-out"),
+        ("DNSKEY ec.test.", Voice::Silent, "time-out"),
+        ("DNSKEY .", Voice::Silent, "time-out"),
+        (
+            "DS ec.test.",
+            Voice::Speaks,
+            "server failure (SERVFAIL from @)",
+        ),
+        (
+            "DNSKEY ec.test.",
+            Voice::Speaks,
+            "server failure (SERVFAIL from @)",
+        ),
     ] {
         let served = World::new()
             .serve(move |_, question, said| {
                 if question == at {
-                    said.silent = silent;
+                    said.voice = voice;
                     said.code = ResponseCode::ServFail;
                 }
             })
@@ -231,6 +239,24 @@ async fn a_server_that_knows_no_dnssec_beside_one_that_does() {
     let before = bad.responder.asked().len();
     ask(&dns, "A mx.n3.test").await;
     assert_eq!(bad.responder.asked().len(), before);
+}
+
+/// A validating server that is told CD=1 hands out what it has; without, it looks elsewhere for better.
+#[tokio::test]
+async fn what_is_bogus_is_asked_for_again_without_cd() {
+    let strip = |_: &World, question: &str, said: &mut Answers| {
+        let poisoned = ["TLSA _25._tcp.mx.ec.test.", "DNSKEY n3.test."];
+        if said.checking_disabled && poisoned.contains(&question) {
+            said.answers
+                .retain(|r| r.record_type() != RecordType::RRSIG);
+        }
+    };
+    let served = World::new().serve(strip).await;
+    let cases = [
+        ("TLSA mx.ec.test", "1 secure _25._tcp.mx.ec.test"),
+        ("A mx.n3.test", "1 secure mx.n3.test"),
+    ];
+    check(&served.dns(), &cases).await;
 }
 
 /// Each part of a chain that is asked for by itself has its own proof.
@@ -347,11 +373,12 @@ async fn every_question_is_counted_with_what_it_brought() {
     let counts: Vec<_> = counts.lock().unwrap().clone().into_iter().collect();
     let expected = [
         (("A", "insecure"), 1),
-        (("DNSKEY", "bogus"), 1),
+        // What is bogus is asked for twice.
+        (("DNSKEY", "bogus"), 2),
         (("DNSKEY", "secure"), 3),
         (("DS", "insecure"), 1),
         (("DS", "secure"), 3),
-        (("MX", "bogus"), 1),
+        (("MX", "bogus"), 2),
         (("TLSA", "secure"), 1),
     ];
     assert_eq!(counts, expected);

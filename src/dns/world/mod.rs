@@ -20,14 +20,23 @@ pub(crate) struct World {
     pub zones: Vec<Zone>,
 }
 
+/// Whether anything is said at all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Voice {
+    #[default]
+    Speaks,
+    Silent,
+}
+
 /// What an honest resolver says.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Answers {
     pub answers: Vec<Record>,
     pub authorities: Vec<Record>,
     pub code: ResponseCode,
-    /// Nothing is said at all.
-    pub silent: bool,
+    pub voice: Voice,
+    /// How the question was asked.
+    pub checking_disabled: bool,
 }
 
 pub(crate) const DIGEST: [u8; 32] = [7; 32];
@@ -181,14 +190,15 @@ impl World {
             let question = &query.queries[0];
             let owner = question.name().to_ascii();
             let mut said = self.answer(&owner, question.query_type());
+            said.checking_disabled = query.checking_disabled;
             lie(
                 &self,
                 &format!("{} {owner}", question.query_type()),
                 &mut said,
             );
-            match said.silent {
-                true => vec![],
-                false => vec![message(query, said)],
+            match said.voice {
+                Voice::Silent => vec![],
+                Voice::Speaks => vec![message(query, said)],
             }
         })
         .await;
