@@ -2,10 +2,14 @@
 //! insecure, nor another for it.
 
 use super::lies::{LIES, unsigned};
-use super::testing::{a, name};
+use super::testing::{a, domain, name};
 use super::validated::ask;
-use super::world::{Signer, Window, World};
+use super::world::{DIGEST, Signer, Window, World};
+use super::{Dns, DnsSettings};
+use crate::names::TlsaBaseDomain;
 use hickory_resolver::proto::rr::RecordType;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Zones whose TLSA records are attacked: NSEC, NSEC3, opt-out, and below opt-out.
 const VICTIMS: [&str; 4] = ["ec.test.", "n3.test.", "opt.test.", "sec.opt.test."];
@@ -72,4 +76,51 @@ async fn additions_that_are_not_asked_for_are_passed_over() {
         .await;
     let said = ask(&served.dns(), "TLSA mx.ec.test").await;
     assert_eq!(said, "1 secure _25._tcp.mx.ec.test");
+}
+
+/// Octets that are changed at random in the answer, in the DS set or in the keys: what is said is still
+/// true, or nothing is.
+#[tokio::test]
+async fn no_damage_makes_another_answer() {
+    let rounds: Vec<u64> = (0..240).collect();
+    for some in rounds.chunks(40) {
+        futures_util::future::join_all(some.iter().map(|round| damaged(*round))).await;
+    }
+}
+
+async fn damaged(round: u64) {
+    let mut random = fastrand::Rng::with_seed(round);
+    let victim = VICTIMS[round as usize % VICTIMS.len()];
+    let questions = [
+        format!("TLSA _25._tcp.mx.{victim}"),
+        format!("DS {victim}"),
+        format!("DNSKEY {victim}"),
+    ];
+    let question = random.choice(&questions).unwrap().clone();
+    let change = || (random.usize(..), random.u8(..));
+    let changes: Vec<(usize, u8)> = std::iter::repeat_with(change)
+        .take(1 + round as usize % 3)
+        .collect();
+    let damage = move |asked: &str, octets: &mut Vec<u8>| {
+        for (at, value) in changes.iter().filter(|_| asked == question) {
+            // Another identifier would only make it a stranger's.
+            let at = 2 + at % (octets.len() - 2);
+            octets[at] = *value;
+        }
+    };
+    let served = World::new().serve_octets(|_, _, _| {}, damage).await;
+    let settings = DnsSettings {
+        timeout: Duration::from_secs(1),
+        ..served.settings()
+    };
+    let dns = Dns::new(&settings, Arc::new(|_, _| {})).unwrap();
+    let host = victim.trim_end_matches('.');
+    let base = TlsaBaseDomain(domain(&format!("mx.{host}")));
+    let Ok(answer) = dns.tlsa(&base, 25).await else {
+        return;
+    };
+    let said = ask(&dns, &format!("TLSA mx.{host}")).await;
+    let truth = "1 secure _25._tcp.mx.";
+    assert!(said.starts_with(truth), "round {round}: {said}");
+    assert_eq!(answer.records[0].0[3..], DIGEST, "round {round}");
 }

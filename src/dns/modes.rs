@@ -1,6 +1,6 @@
 //! The settings of `dns.dnssec`, and what the probe makes of servers.
 
-use super::testing::{Responder, a, dns_for, response_to, soa};
+use super::testing::{Responder, a, cname, dns_for, response_to, soa};
 use super::validated::ask;
 use super::world::{Answers, World};
 use super::{
@@ -131,6 +131,30 @@ async fn the_servers_ad_is_believed_where_they_validate() {
     let bogus = ask(&dns, "A bogus.test").await;
     assert!(bogus.starts_with("bogus: bogus.test.: SERVFAIL"), "{bogus}");
     assert_eq!(say(dns.dnssec(), server.address), "works by servers");
+}
+
+/// A chain that takes two questions is secure only if both answers are.
+#[tokio::test]
+async fn every_part_of_a_chain_needs_ad() {
+    for (first, second, expected) in [
+        (true, true, "1 secure b.test"),
+        (true, false, "1 insecure b.test"),
+        (false, true, "1 insecure b.test"),
+    ] {
+        let server = Responder::start(move |query, _| {
+            let mut message = reply(Kind::Validating, query);
+            if query.queries[0].name().to_ascii() == "a.test." {
+                message.answers = vec![cname("a.test.", "b.test.", 60)];
+                message.metadata.authentic_data = first;
+            } else if query.queries[0].query_type() == RecordType::A {
+                message.metadata.authentic_data = second;
+            }
+            vec![message.to_vec().unwrap()]
+        })
+        .await;
+        let dns = dns(&settings(server.address, Dnssec::TrustAd));
+        assert_eq!(ask(&dns, "A a.test").await, expected);
+    }
 }
 
 #[tokio::test]

@@ -177,6 +177,15 @@ impl World {
         self,
         lie: impl Fn(&World, &str, &mut Answers) + Send + Sync + 'static,
     ) -> Served {
+        self.serve_octets(lie, |_, _| {}).await
+    }
+
+    /// The same; `damage` may also change the octets that are sent.
+    pub(crate) async fn serve_octets(
+        self,
+        lie: impl Fn(&World, &str, &mut Answers) + Send + Sync + 'static,
+        damage: impl Fn(&str, &mut Vec<u8>) + Send + Sync + 'static,
+    ) -> Served {
         let mut anchor = String::new();
         let root = self.zones[0].signer.as_ref().unwrap().ds(2);
         let tag = u16::from_be_bytes([root[0], root[1]]);
@@ -191,15 +200,14 @@ impl World {
             let owner = question.name().to_ascii();
             let mut said = self.answer(&owner, question.query_type());
             said.checking_disabled = query.checking_disabled;
-            lie(
-                &self,
-                &format!("{} {owner}", question.query_type()),
-                &mut said,
-            );
-            match said.voice {
-                Voice::Silent => vec![],
-                Voice::Speaks => vec![message(query, said)],
+            let asked = format!("{} {owner}", question.query_type());
+            lie(&self, &asked, &mut said);
+            if said.voice == Voice::Silent {
+                return vec![];
             }
+            let mut octets = message(query, said);
+            damage(&asked, &mut octets);
+            vec![octets]
         })
         .await;
         Served { responder, file }
