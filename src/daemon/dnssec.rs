@@ -75,9 +75,11 @@ impl Watch {
                 DnssecStatus::Works(_) => INTERVAL,
                 DnssecStatus::Broken(_) | DnssecStatus::NoAnswer(_) => INTERVAL_IN_TROUBLE,
             };
+            let probed_at = Instant::now();
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(interval) => {}
+                () = self.doubted(probed_at) => {}
             }
             let probed = tokio::select! {
                 () = stop.cancelled() => return,
@@ -85,6 +87,13 @@ impl Watch {
             };
             self.tell(probed);
         }
+    }
+
+    /// An answer looks as if the last probe's finding held no more; but a bogus domain is not to make us
+    /// probe all the time.
+    async fn doubted(&self, probed_at: Instant) {
+        tokio::time::sleep_until(probed_at + INTERVAL_IN_TROUBLE).await;
+        self.dns.doubted().await;
     }
 
     /// Log, readiness and metric, all from the same value.

@@ -3,7 +3,7 @@
 use super::route::Discovery;
 use super::{Route, RouteHost};
 use crate::dane::{self, TlsaRdata};
-use crate::dns::{Answer, DnssecStatus, Existence, LookupFailure, Proof};
+use crate::dns::{Answer, Existence, LookupFailure, Proof};
 use crate::names::{DomainName, TlsaBaseDomain};
 use crate::policy::{TlsaFailure, TlsaFinding};
 use std::sync::Arc;
@@ -42,7 +42,7 @@ impl Discovery {
         let Some(name) = &host.host else {
             return TlsaSearch::without_asking(TlsaFinding::NotSought);
         };
-        if self.dns.dnssec() == DnssecStatus::Off || host.addresses.is_err() {
+        if self.dns.is_plain() || host.addresses.is_err() {
             return TlsaSearch::without_asking(TlsaFinding::NotSought);
         }
         let bases = match self.bases(&name.0, host).await {

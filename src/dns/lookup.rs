@@ -62,7 +62,12 @@ impl Lookup {
                 let until = answer.expires;
                 asker.settle(Ok(answer), until);
             }
-            Err(failure) => asker.settle(Err(failure), now + FAILURE),
+            Err(failure) => {
+                if let LookupFailure::Bogus(_) = failure {
+                    self.prober.doubt();
+                }
+                asker.settle(Err(failure), now + FAILURE);
+            }
         }
     }
 
@@ -171,7 +176,10 @@ impl Lookup {
             }
             Approach::Plain | Approach::Stopgap => Proof::Insecure,
             Approach::Believe | Approach::BelieveOnlyAd if authentic => Proof::Secure,
-            Approach::Believe => Proof::Insecure,
+            Approach::Believe => {
+                self.prober.vouch(work.deadline).await?;
+                Proof::Insecure
+            }
             Approach::BelieveOnlyAd => return Err(LookupFailure::DnssecBroken),
         };
         let step = reading.step;

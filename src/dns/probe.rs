@@ -19,6 +19,8 @@ use hickory_resolver::proto::op::Query;
 use hickory_resolver::proto::rr::{DNSClass, Name, RecordType};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 /// Where systemd-resolved listens (systemd-resolved.service(8)).
@@ -29,10 +31,23 @@ pub(super) struct Prober {
     mode: Dnssec,
     unavailable: DnssecUnavailable,
     trust: Arc<Trust>,
-    found: Arc<Mutex<Option<DnssecStatus>>>,
+    found: Arc<Mutex<Option<Finding>>>,
+    /// Rung when an answer makes it doubtful that the last probe's finding still holds.
+    doubt: Arc<Notify>,
     /// Merges probes under way; keeps nothing.
     running: Arc<Cache<(), DnssecStatus>>,
 }
+
+/// What a probe found, and when.
+#[derive(Debug, Clone)]
+struct Finding {
+    status: DnssecStatus,
+    at: Instant,
+}
+
+/// How old a finding may be by which the missing of AD is believed: a resolver that has ceased to
+/// validate must not make published records vanish.
+const FRESH: Duration = Duration::from_secs(5);
 
 /// Why one server fails the probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +63,7 @@ impl Prober {
             unavailable: settings.unavailable,
             trust,
             found: Arc::default(),
+            doubt: Arc::default(),
             running: Cache::new(1),
         }
     }
@@ -83,7 +99,11 @@ impl Prober {
                     (Arc::clone(&self.trust), self.mode, Arc::clone(&self.found));
                 self.trust.upstream.lookups.spawn(async move {
                     let status = trust.probe(mode).await;
-                    *found.lock().unwrap_or_else(PoisonError::into_inner) = Some(status.clone());
+                    let finding = Finding {
+                        status: status.clone(),
+                        at: Instant::now(),
+                    };
+                    *found.lock().unwrap_or_else(PoisonError::into_inner) = Some(finding);
                     asker.settle(Ok(status), now);
                 });
                 pending
@@ -92,7 +112,43 @@ impl Prober {
         pending.outcome().await.unwrap_or_else(no_answer)
     }
 
+    pub(super) fn is_plain(&self) -> bool {
+        let approach = Approach::of(self.mode, self.unavailable, self.last().as_ref());
+        approach.asking() == Asking::Plain
+    }
+
+    /// That the servers still validate; an answer without AD says so only then.
+    pub(super) async fn vouch(&self, deadline: Instant) -> Result<(), LookupFailure> {
+        let fresh = self.finding().filter(|last| last.at.elapsed() < FRESH);
+        let status = match fresh {
+            Some(finding) => finding.status,
+            None => match timeout_at(deadline, self.probe()).await {
+                Ok(status) => status,
+                Err(_) => return Err(LookupFailure::TimedOut),
+            },
+        };
+        if status == DnssecStatus::Works(Validation::Servers) {
+            return Ok(());
+        }
+        self.doubt();
+        Err(LookupFailure::DnssecBroken)
+    }
+
+    /// An answer is not what it should be: perhaps nothing can be proven any more.
+    pub(super) fn doubt(&self) {
+        self.doubt.notify_one();
+    }
+
+    /// Waits for such an answer.
+    pub(super) async fn doubted(&self) {
+        self.doubt.notified().await;
+    }
+
     fn last(&self) -> Option<DnssecStatus> {
+        self.finding().map(|finding| finding.status)
+    }
+
+    fn finding(&self) -> Option<Finding> {
         self.found
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
