@@ -15,6 +15,9 @@ const MAX_RECORDS: usize = 4000;
 /// Octets of record data kept of one reply: names in it may be longer than on the wire.
 const MAX_DATA: usize = 256 * 1024;
 
+/// Labels and pointers of one name: a name has at most 127 labels, and who compresses needs one pointer.
+const MAX_STEPS: usize = 192;
+
 /// EDE texts kept, and their length.
 const MAX_EXPLANATIONS: usize = 4;
 const MAX_EXPLANATION: usize = 120;
@@ -158,11 +161,28 @@ impl<'a> Reader<'a> {
 
     /// A name, compressed or not (RFC 1035 §4.1.4); pointers only lead back.
     fn name(&mut self) -> Result<Name, WireError> {
+        self.check_pointers()?;
         let start = u16::try_from(self.at).map_err(|_| WireError::Cut)?;
         let mut decoder = BinDecoder::new(self.bytes).clone(start);
         let name = Name::read(&mut decoder).map_err(|_| WireError::Name)?;
         self.at = decoder.index();
         Ok(name)
+    }
+
+    /// Many records could otherwise share one chain of thousands of pointers.
+    fn check_pointers(&self) -> Result<(), WireError> {
+        let mut at = self.at;
+        for _ in 0..=MAX_STEPS {
+            match *self.bytes.get(at..).unwrap_or_default() {
+                [0, ..] => return Ok(()),
+                [length @ 1..=63, ..] => at += 1 + usize::from(length),
+                [high @ 0xc0..=0xff, low, ..] => {
+                    at = usize::from(high & 0x3f) << 8 | usize::from(low)
+                }
+                _ => return Err(WireError::Name),
+            }
+        }
+        Err(WireError::Name)
     }
 
     fn question(&mut self) -> Result<Query, WireError> {

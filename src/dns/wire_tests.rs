@@ -196,6 +196,28 @@ fn what_grows_is_bounded() {
 }
 
 #[test]
+fn chains_of_pointers_are_short() {
+    let first = HEADER + "example.test.".len() + 1 + 4;
+    // Each record's data is a pointer to that of the record before; the first has a name.
+    let with_chain = |length: usize| {
+        let data: Vec<Vec<u8>> = (0..length)
+            .map(|i| match i {
+                0 => b"\x01a\x00".to_vec(),
+                1 => (0xc000 | (first + 12) as u16).to_be_bytes().to_vec(),
+                _ => (0xc000 | (first + 12 + 15 + (i - 2) * 14) as u16)
+                    .to_be_bytes()
+                    .to_vec(),
+            })
+            .collect();
+        let data: Vec<&[u8]> = data.iter().map(|data| &data[..]).collect();
+        Reply::read(&by_hand(RecordType::CNAME, &data))
+    };
+    let got = with_chain(100).unwrap();
+    assert_eq!(got.answers[99].data[..], *b"\x01a\x00");
+    assert_eq!(with_chain(400), Err(WireError::Name));
+}
+
+#[test]
 fn names_that_must_not_be_compressed() {
     for (data, expected) in [
         (&b"\x01a\x00"[..], Some(("a.", 0))),

@@ -194,6 +194,8 @@ mod tests {
             ("below a DNAME", &["b c DNAME"], "z.b", false),
             ("the parent's", &["b. d. NS"], "c.", false),
             ("the next in another zone", &["a x.other. A"], "b", false),
+            ("the owner in another zone", &["a. @ A"], "b", false),
+            ("beyond the zone", &["x @ A", "@ a SOA"], "zone.", false),
         ] {
             assert_eq!(set(records).no_name(&below(owner)), expected, "{what}");
         }
