@@ -53,6 +53,8 @@ const FRESH: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Trouble {
     Broken(String),
+    /// A clock is wrong, ours or the server's.
+    Untimely(String),
     NoAnswer(String),
 }
 
@@ -216,13 +218,17 @@ fn by_servers(results: &[Result<(), Trouble>]) -> DnssecStatus {
 }
 
 fn worst(results: &[Result<(), Trouble>]) -> DnssecStatus {
-    let mut silent = None;
+    let (mut silent, mut untimely) = (None, None);
     for result in results {
         match result {
             Err(Trouble::Broken(why)) => return DnssecStatus::Broken(why.clone()),
+            Err(Trouble::Untimely(why)) => untimely = untimely.or(Some(why)),
             Err(Trouble::NoAnswer(why)) => silent = silent.or(Some(why)),
             Ok(()) => {}
         }
+    }
+    if let Some(why) = untimely {
+        return DnssecStatus::Untimely(why.clone());
     }
     DnssecStatus::NoAnswer(silent.cloned().unwrap_or_default())
 }
@@ -264,10 +270,13 @@ impl Probe<'_> {
             ""
         };
         let zone = &self.anchor.zone;
-        Err(Trouble::Broken(self.says(
-            server,
-            &format!("the keys of {zone} are not proven: {flaw}{hint}"),
-        )))
+        let why = format!("the keys of {zone} are not proven: {flaw}{hint}");
+        let why = self.says(server, &why);
+        Err(if matches!(flaw, Flaw::Expired | Flaw::NotYetValid) {
+            Trouble::Untimely(why)
+        } else {
+            Trouble::Broken(why)
+        })
     }
 
     /// Whether the server calls the anchor's keys authentic.
@@ -279,7 +288,7 @@ impl Probe<'_> {
             )),
             // It has the keys, but does not believe them.
             Err(trouble) => match self.keys(server, Asking::Signatures).await {
-                Ok(_) => Err(Trouble::Broken(self.says(
+                Ok(_) => Err(Trouble::Untimely(self.says(
                     server,
                     &"bogus to the server; are its clock and its trust anchor right?",
                 ))),
