@@ -101,6 +101,25 @@ fn every_algorithm_and_digest() {
 }
 
 #[test]
+fn a_ds_record_is_for_one_key() {
+    type Change = fn(&mut Ds);
+    let changes: [(&str, Change); 3] = [
+        ("tag", |ds| ds.key_tag ^= 1),
+        ("algorithm", |ds| ds.algorithm = 14),
+        ("digest", |ds| ds.digest[31] ^= 1),
+    ];
+    let owner = name("ecdsap256sha256.test.");
+    let records = answer("DNSKEY ecdsap256sha256.test");
+    let set = RrSet::find(&records, &owner, RecordType::DNSKEY).unwrap();
+    for (what, change) in changes {
+        let mut ds = ds(&owner, 2);
+        change(&mut ds[0]);
+        let vouched = ZoneKeys::vouched(&set, &ds, NOW, &mut Budget::new());
+        assert_eq!(vouched.err(), Some(Flaw::NoTrustedKey), "{what}");
+    }
+}
+
+#[test]
 fn ed448_is_not_understood() {
     let ds = ds(&name("ed448.test."), 2);
     assert_eq!(ds.len(), 1);

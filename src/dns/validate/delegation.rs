@@ -89,3 +89,124 @@ fn alias_at<'a>(answers: &'a [Record], name: &'a Name, zone: &ZoneKeys) -> Optio
         None => RrSet::find(answers, name, RecordType::CNAME),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns::testing::{Record as Typed, cname, name, read_back, response};
+    use crate::dns::world::{Denial, OPT_OUT, Window, World, Zone, raw, wire};
+    use hickory_resolver::proto::op::ResponseCode;
+
+    /// What the reply to `DS at` with these records says: `signed`, `unsigned`, ..., or the flaw.
+    fn say(zone: &Zone, at: &str, answers: Vec<Typed>, authorities: Vec<Typed>) -> String {
+        let mut message = response(ResponseCode::NoError);
+        message.add_answers(answers);
+        message.add_authorities(authorities);
+        let keys = ZoneKeys::of(&zone.name, &[&zone.signer.as_ref().unwrap().dnskey()]);
+        let now = WallClock::from(crate::clock::now());
+        let reply = read_back(&message);
+        match Fork::read(&reply, &name(at), &keys, now, &mut Budget::new()) {
+            Ok(fork) => match fork.way {
+                Way::Signed(ds) => format!("signed {}", ds.len()),
+                Way::Unsigned => "unsigned".into(),
+                Way::NoCut => "no cut".into(),
+                Way::NothingBelow => "nothing below".into(),
+            },
+            Err(flaw) => flaw.to_string(),
+        }
+    }
+
+    #[test]
+    fn answers_to_ds_questions() {
+        let world = World::new();
+        let zone = world.zone("test.");
+        let ds = zone.answer(&name("ec.test."), RecordType::DS, &name("ec.test."));
+        let unknown = world.answer("unknown.test.", RecordType::DS).answers;
+        let plain = || zone.deny(&name("plain.test."));
+        let child = world.zone("ec.test.").deny(&name("ec.test."));
+        let mut unsigned = ds.clone();
+        unsigned.pop();
+        for (what, at, answers, authorities, expected) in [
+            ("signed", "ec.test.", ds.clone(), vec![], "signed 1"),
+            (
+                "not understood",
+                "unknown.test.",
+                unknown,
+                vec![],
+                "unsigned",
+            ),
+            ("no signature", "ec.test.", unsigned, vec![], "no signature"),
+            ("unsigned", "plain.test.", vec![], plain(), "unsigned"),
+            (
+                "nothing",
+                "x.test.",
+                vec![],
+                zone.deny(&name("x.test.")),
+                "nothing below",
+            ),
+            (
+                "no proof",
+                "ec.test.",
+                vec![],
+                vec![],
+                "no proof that the delegation is unsigned",
+            ),
+            (
+                "another's proof",
+                "ec.test.",
+                vec![],
+                plain(),
+                "no proof that the delegation is unsigned",
+            ),
+            (
+                "the child's proof",
+                "ec.test.",
+                vec![],
+                child,
+                "no proof that the delegation is unsigned",
+            ),
+            (
+                "another's DS",
+                "x.test.",
+                ds,
+                zone.deny(&name("x.test.")),
+                "nothing below",
+            ),
+        ] {
+            assert_eq!(say(zone, at, answers, authorities), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn aliases_and_wildcards_at_the_name() {
+        let mut zone = Zone::signed("z.", Denial::Nsec3(0, OPT_OUT), Window::NOW);
+        zone.records.push(cname("a.z.", "elsewhere.", 60));
+        zone.records.push(cname("*.w.z.", "elsewhere.", 60));
+        zone.add(&name("d.z."), RecordType::DNAME, wire(&name("elsewhere.")));
+        zone.add(&name("*.s.z."), RecordType::DS, vec![0, 1, 13, 2, 9]);
+        let alias = zone.answer(&name("a.z."), RecordType::CNAME, &name("a.z."));
+        let wild = zone.answer(&name("*.w.z."), RecordType::CNAME, &name("x.w.z."));
+        let dname = zone.answer(&name("d.z."), RecordType::DNAME, &name("d.z."));
+        let wild_ds = zone.answer(&name("*.s.z."), RecordType::DS, &name("x.s.z."));
+        let bare = vec![raw(
+            &name("d.z."),
+            RecordType::DNAME,
+            60,
+            wire(&name("elsewhere.")),
+        )];
+        for (what, at, answers, expected) in [
+            ("CNAME", "a.z.", alias, "no cut"),
+            ("CNAME of a wildcard", "x.w.z.", wild, "no cut"),
+            ("DNAME", "x.d.z.", dname, "nothing below"),
+            ("DNAME without signature", "x.d.z.", bare, "no signature"),
+            (
+                "DS of a wildcard",
+                "x.s.z.",
+                wild_ds,
+                "no proof that no closer name matches a wildcard",
+            ),
+        ] {
+            assert_eq!(say(&zone, at, answers, vec![]), expected, "{what}");
+        }
+    }
+}

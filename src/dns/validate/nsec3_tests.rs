@@ -250,3 +250,21 @@ fn too_many_rounds_count_as_unsigned_and_hashes_are_counted() {
     let again = with(0).no_name(&deep, &mut budget);
     assert_eq!(again, Err(Flaw::TooMuchWork));
 }
+
+#[test]
+fn records_that_do_not_belong_together() {
+    let whole = [record(APEX), record("~a.test."), record("~*.test.")];
+    let with = |change: fn(&mut Nsec3)| {
+        let mut records = whole.to_vec();
+        change(&mut records[2]);
+        Nsec3Set::new(&name("test."), records).no_name(&name("a.test."), &mut Budget::new())
+    };
+    assert_eq!(with(|_| {}), Ok(Proof::Secure));
+    for change in [
+        |nsec3: &mut Nsec3| nsec3.zone = name("other."),
+        |nsec3: &mut Nsec3| nsec3.parameters.iterations = 1,
+        |nsec3: &mut Nsec3| nsec3.parameters.salt = [1].into(),
+    ] {
+        assert_eq!(with(change), Err(Flaw::NoDenial));
+    }
+}

@@ -131,6 +131,24 @@ fn more_changes() {
     }
 }
 
+/// A zone speaks for its own names only.
+#[test]
+fn names_outside_the_zone_are_not_signed_by_it() {
+    let signer = Signer::new(&name("test."), Window::NOW);
+    let owner = name("host.other.");
+    let set = vec![a("host.other.", "192.0.2.1", 300)];
+    let mut message = response(ResponseCode::NoError);
+    message.add_answer(signer.sign(&set, &owner));
+    message.add_answers(set);
+    let records = read_back(&message).answers;
+    let set = RrSet::find(&records, &owner, RecordType::A).unwrap();
+    assert!(set.signers().is_empty());
+    let keys = ZoneKeys::of(&name("test."), &[&signer.dnskey()]);
+    let now = WallClock::from(crate::clock::now());
+    let verified = verify(&set, &keys, now, &mut Budget::new());
+    assert_eq!(verified, Err(Flaw::WrongSigner));
+}
+
 #[test]
 fn a_good_signature_among_others_is_enough() {
     let mut case = signed();
