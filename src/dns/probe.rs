@@ -1,8 +1,10 @@
 //! Whether DNSSEC works with the servers: the keys of the root, asked for and judged.
 //!
-//! Whether a server validates cannot be seen from outside for certain. What `dnssec = "auto"` demands
-//! before it believes a server's AD bit: the server is on loopback; it is neither systemd-resolved's stub
-//! nor dnsmasq, which may hand on what others claim; it sets AD for the root's keys; it does not set AD
+//! Whether a server validates cannot be seen from outside for certain: a forwarder on loopback hands on what
+//! others claim, and there are many (Docker's, AdGuard Home, dnscrypt-proxy). So `dnssec = "auto"` validates
+//! here wherever the root's keys can be validated here, and once it could, always. Where they cannot, as with
+//! a private root whose anchor only the server has, this is demanded before a server's AD bit is believed:
+//! the server is on loopback; it is neither systemd-resolved's stub nor Docker's nor dnsmasq; it sets AD for the root's keys; it does not set AD
 //! when neither DO nor AD is asked for (RFC 6840 §5.8), as a server that always sets it would; and not for
 //! what can never be authentic, an answer of class CH, as one that echoes the question's flags would.
 
@@ -18,13 +20,15 @@ use futures_util::future::join_all;
 use hickory_resolver::proto::op::Query;
 use hickory_resolver::proto::rr::{DNSClass, Name, RecordType};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-/// Where systemd-resolved listens (systemd-resolved.service(8)).
-const RESOLVED: [[u8; 4]; 2] = [[127, 0, 0, 53], [127, 0, 0, 54]];
+/// Where forwarders listen that are known by their address: systemd-resolved (systemd-resolved.service(8)) and
+/// Docker's.
+const FORWARDERS: [[u8; 4]; 3] = [[127, 0, 0, 53], [127, 0, 0, 54], [127, 0, 0, 11]];
 
 /// Probes, and remembers what came of it.
 pub(super) struct Prober {
@@ -32,6 +36,8 @@ pub(super) struct Prober {
     unavailable: DnssecUnavailable,
     trust: Arc<Trust>,
     found: Arc<Mutex<Option<Finding>>>,
+    /// Whether a probe has ever been validated in this process.
+    here: Arc<AtomicBool>,
     /// Rung when an answer makes it doubtful that the last probe's finding still holds.
     doubt: Arc<Notify>,
     /// Merges probes under way; keeps nothing.
@@ -49,6 +55,14 @@ struct Finding {
 /// validate must not make published records vanish.
 const FRESH: Duration = Duration::from_secs(5);
 
+/// Whether `auto` may come to believe the servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Others {
+    Believe,
+    /// Signatures could be checked here before: whoever keeps them from us now is not to be believed.
+    Distrust,
+}
+
 /// Why one server fails the probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Trouble {
@@ -65,6 +79,7 @@ impl Prober {
             unavailable: settings.unavailable,
             trust,
             found: Arc::default(),
+            here: Arc::default(),
             doubt: Arc::default(),
             running: Cache::new(1),
         }
@@ -99,8 +114,17 @@ impl Prober {
             Entry::Ask(asker, pending) => {
                 let (trust, mode, found) =
                     (Arc::clone(&self.trust), self.mode, Arc::clone(&self.found));
+                let here = Arc::clone(&self.here);
                 self.trust.upstream.lookups.spawn(async move {
-                    let status = trust.probe(mode).await;
+                    let others = if here.load(Ordering::Relaxed) {
+                        Others::Distrust
+                    } else {
+                        Others::Believe
+                    };
+                    let status = trust.probe(mode, others).await;
+                    if status == DnssecStatus::Works(Validation::InProcess) {
+                        here.store(true, Ordering::Relaxed);
+                    }
                     let finding = Finding {
                         status: status.clone(),
                         at: Instant::now(),
@@ -163,7 +187,7 @@ fn no_answer(failure: LookupFailure) -> DnssecStatus {
 }
 
 impl Trust {
-    async fn probe(&self, mode: Dnssec) -> DnssecStatus {
+    async fn probe(&self, mode: Dnssec, others: Others) -> DnssecStatus {
         let servers = self.upstream.servers.addresses();
         let Some(anchor) = self.anchors().highest() else {
             return DnssecStatus::Broken("there is no trust anchor".into());
@@ -181,19 +205,18 @@ impl Trust {
             Dnssec::Validate => in_process(&join_all(each().map(|i| probe.signed(i))).await),
             Dnssec::TrustAd => by_servers(&join_all(each().map(|i| probe.authentic(i))).await),
             Dnssec::Auto => {
-                let local = servers.iter().all(may_validate);
-                // Half the time, so that there is some left to validate here.
+                // Half the time, so that there is some left for what the servers say.
                 let half = probe_for(2);
-                let validate = each().map(|i| half.validates(i));
-                if local
-                    && join_all(validate)
-                        .await
-                        .iter()
-                        .all(|v| *v == Validates::Seems)
-                {
+                let here = in_process(&join_all(each().map(|i| half.signed(i))).await);
+                let settled = matches!(here, DnssecStatus::Works(_) | DnssecStatus::NoAnswer(_));
+                if settled || others == Others::Distrust || !servers.iter().all(may_validate) {
+                    return here;
+                }
+                let they = join_all(each().map(|i| probe.validates(i))).await;
+                if they.iter().all(|seems| *seems == Validates::Seems) {
                     return DnssecStatus::Works(Validation::Servers);
                 }
-                in_process(&join_all(each().map(|i| probe.signed(i))).await)
+                here
             }
         }
     }
@@ -236,7 +259,7 @@ fn worst(results: &[Result<(), Trouble>]) -> DnssecStatus {
 /// Whether it may be a validating resolver on this host.
 fn may_validate(server: &SocketAddr) -> bool {
     let ip = server.ip().to_canonical();
-    ip.is_loopback() && !RESOLVED.iter().any(|stub| ip == IpAddr::from(*stub))
+    ip.is_loopback() && !FORWARDERS.iter().any(|stub| ip == IpAddr::from(*stub))
 }
 
 /// What a server seems to be.

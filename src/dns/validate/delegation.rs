@@ -52,10 +52,13 @@ impl Fork {
             let ttl = verified.ttl;
             return Ok(Self { way, ttl });
         }
-        // Where there is an alias there is no zone cut (RFC 1034 §3.6.2, RFC 6672 §2.3). At worst, if it
-        // comes from a wildcard that does not apply, too much is taken for signed.
+        // Where there is an alias there is no zone cut (RFC 1034 §3.6.2, RFC 6672 §2.3), if it is there.
         if let Some(set) = alias_at(&reply.answers, name, zone) {
             let verified = signature::verify(&set, zone, now, budget)?;
+            if let Origin::Wildcard { encloser } = verified.origin {
+                let denials = Denials::collect(&reply.authorities, zone, now, budget)?;
+                denials.no_closer_match(set.owner, encloser, budget)?;
+            }
             let way = if set.record_type == RecordType::CNAME {
                 Way::NoCut
             } else {
