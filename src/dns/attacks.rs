@@ -2,7 +2,7 @@
 //! insecure, nor another for it.
 
 use super::lies::{LIES, unsigned};
-use super::testing::{a, domain, name};
+use super::testing::{a, cname, domain, name};
 use super::validated::ask;
 use super::world::{DIGEST, Signer, Window, World};
 use super::{Dns, DnsSettings};
@@ -56,6 +56,40 @@ async fn a_wildcard_does_not_stand_in_for_what_exists() {
             let expected = "no proof that no closer name matches a wildcard";
             assert!(said.ends_with(expected), "{zone} {proof}: {said}");
         }
+    }
+}
+
+/// Nor is it enough that the zone might hide an unsigned delegation (RFC 5155 §6).
+#[tokio::test]
+async fn a_wildcard_without_its_proof_is_bogus_under_opt_out_too() {
+    let served = World::new()
+        .serve(|_, question, said| {
+            if question == "A x.wild.opt.test." {
+                said.authorities.clear();
+            }
+        })
+        .await;
+    let said = ask(&served.dns(), "A x.wild.opt.test").await;
+    let expected = "no proof that no closer name matches a wildcard";
+    assert!(said.ends_with(expected), "{said}");
+}
+
+#[tokio::test]
+async fn an_alias_that_does_not_follow_from_its_dname_is_bogus() {
+    for zone in ["ec.test", "n3.test"] {
+        let served = World::new()
+            .serve(|_, question, said| {
+                if question.starts_with("A mx.dn.") {
+                    let owner = question.trim_start_matches("A ");
+                    said.answers
+                        .retain(|r| r.record_type() != RecordType::CNAME);
+                    said.answers.push(cname(owner, "mx.plain.test.", 60));
+                }
+            })
+            .await;
+        let said = ask(&served.dns(), &format!("A mx.dn.{zone}")).await;
+        let expected = "a CNAME record that does not follow from its DNAME record";
+        assert!(said.ends_with(expected), "{zone}: {said}");
     }
 }
 

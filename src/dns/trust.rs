@@ -261,3 +261,64 @@ pub(super) fn now() -> WallClock {
 pub(super) fn bogus(name: &Name, record_type: RecordType, flaw: Flaw) -> LookupFailure {
     LookupFailure::Bogus(format!("{} {record_type}: {flaw}", name.to_ascii()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns::exchange::Servers;
+    use crate::dns::testing::name;
+    use crate::dns::world::World;
+    use tokio_util::task::TaskTracker;
+
+    /// `secure zone`, with `nothing` below, or `insecure`; and for how many seconds.
+    async fn say(trust: &Arc<Trust>, at: &str) -> (String, u64) {
+        let mut work = Work::until(trust.upstream.deadline());
+        let ground = trust.ground(&name(at), &mut work).await.unwrap();
+        let said = match &ground.standing {
+            Standing::Secure(keys, Beneath::Something) => format!("secure {}", keys.zone),
+            Standing::Secure(keys, Beneath::Nothing) => format!("secure {} nothing", keys.zone),
+            Standing::Insecure => "insecure".into(),
+        };
+        let left = ground.expires.saturating_duration_since(Instant::now());
+        (said, left.as_secs())
+    }
+
+    #[tokio::test]
+    async fn grounds() {
+        let mut world = World::new();
+        for record in &mut world.zones[1].records {
+            if record.record_type() == RecordType::DNSKEY {
+                record.ttl = 100; // of test.
+            }
+        }
+        let served = world.serve(|_, _, _| {}).await;
+        let settings = served.settings();
+        let upstream = Arc::new(Upstream {
+            servers: Servers::new(settings.servers),
+            timeout: settings.timeout,
+            observer: Arc::new(|_, _| {}),
+            lookups: TaskTracker::new(),
+        });
+        let anchors = Anchors::load(&settings.trust_anchor.unwrap()).unwrap();
+        let trust = Trust::new(upstream, anchors);
+        for (at, expected, most) in [
+            (".", "secure .", 300),
+            ("test.", "secure test.", 100),
+            ("ec.test.", "secure ec.test.", 100), // no longer than what is above
+            ("mx.ec.test.", "secure ec.test.", 60),
+            ("x.mx.ec.test.", "secure ec.test. nothing", 60),
+            ("b.a.x.mx.ec.test.", "secure ec.test. nothing", 60),
+            ("mx.dn.ec.test.", "secure ec.test. nothing", 60),
+            ("alias.ec.test.", "secure ec.test.", 100),
+            ("plain.test.", "insecure", 60),
+            ("mx.plain.test.", "insecure", 60),
+            ("child.opt.test.", "insecure", 60),
+            ("none.opt.test.", "insecure", 60),
+            ("unknown.test.", "insecure", 100),
+        ] {
+            let (said, left) = say(&trust, at).await;
+            assert_eq!(said, expected, "{at}");
+            assert!(left <= most && left + 10 > most, "{at}: {left}");
+        }
+    }
+}

@@ -91,6 +91,15 @@ async fn an_honest_world() {
         ("AAAA mx.dn.ec.test", "no data secure mx.n3.test"),
         ("A gone.dn.ec.test", "no name secure gone.n3.test"),
         ("CNAME mx.dn.ec.test", "1 secure mx.dn.ec.test"),
+    ];
+    check(&dns, &cases).await;
+}
+
+#[tokio::test]
+async fn zones_of_other_kinds() {
+    let served = World::new().serve(honest).await;
+    let dns = served.dns();
+    let cases = [
         ("A mx.n3.test", "1 secure mx.n3.test"),
         ("TLSA mx.n3.test", "1 secure _25._tcp.mx.n3.test"),
         ("AAAA mx.n3.test", "no data secure mx.n3.test"),
@@ -112,6 +121,8 @@ async fn an_honest_world() {
         ("A mx.plain.test", "1 insecure mx.plain.test"),
         ("TLSA mx.plain.test", "1 insecure _25._tcp.mx.plain.test"),
         ("A none.plain.test", "no name insecure none.plain.test"),
+        ("A in.plain.test", "1 insecure mx.n3.test"),
+        ("AAAA in.plain.test", "no data insecure mx.n3.test"),
         ("A mx.unknown.test", "1 insecure mx.unknown.test"),
         ("A mx.nods.test", "1 insecure mx.nods.test"),
         ("A mx.sha1.test", "1 secure mx.sha1.test"),
