@@ -261,22 +261,56 @@ async fn a_validating_resolver_is_believed() {
     }
 }
 
+/// A forwarder on loopback hands on whatever others claim: what can be checked here is checked here. Only where that
+/// cannot be, as with a root whose anchor the server alone has, a server that proves to validate is believed.
 #[tokio::test(flavor = "multi_thread")]
-async fn auto_trusts_loopback_servers_that_prove_to_validate_and_no_others() {
-    for (validates, words) in [(true, "AD bit"), (false, "checked here")] {
-        let world = world()
-            .dns(move |dns| {
-                if validates {
-                    dns.validates();
-                }
-            })
-            .config("dns.dnssec = 'auto'")
-            .start()
-            .await;
+async fn auto_checks_what_can_be_checked_and_else_believes_who_proves_to_validate() {
+    // IANA's anchor says nothing of the lab's root.
+    let foreign =
+        ". IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D\n";
+    let directory = tempfile::tempdir().unwrap();
+    let anchor = directory.path().join("root.key");
+    std::fs::write(&anchor, foreign).unwrap();
+    for (validates, ours, words) in [
+        (true, true, "checked here"),
+        (false, true, "checked here"),
+        (true, false, "AD bit"),
+    ] {
+        let mut builder = world().config("dns.dnssec = 'auto'");
+        if validates {
+            builder = builder.dns(|dns| {
+                dns.validates();
+            });
+        }
+        if !ours {
+            builder = builder.config(&format!("dns.trust_anchor = '{}'", anchor.display()));
+        }
+        let world = builder.start().await;
         wait_words(&world.daemon, words).await;
         assert!(world.send("x@a.test").await.contains(", dane)"), "{words}");
         assert!(world.send("x@b.test").await.contains(", may)"), "{words}");
     }
+    let builder = world()
+        .config("dns.dnssec = 'auto'")
+        .config(&format!("dns.trust_anchor = '{}'", anchor.display()));
+    let (code, stderr) = refused(builder).await;
+    assert_eq!(code, Some(78), "neither here nor there: {stderr}");
+}
+
+/// Who keeps signatures from us and sets AD is not the resolver that we began with.
+#[tokio::test(flavor = "multi_thread")]
+async fn auto_that_could_check_never_comes_to_believe() {
+    let world = world().config("dns.dnssec = 'auto'").start().await;
+    assert!(world.send("x@a.test").await.contains(", dane)"));
+    // From now on it validates, or so it says, and hands no signatures on.
+    world.net.dns.validates().lie(|_, response| {
+        lab::dns::lie::strip(response, &[RecordType::RRSIG]);
+    });
+    let reply = world.send("x@c.test").await;
+    assert_eq!(said(&reply), (451, "4.4.3"), "{reply}");
+    wait_readyz(&world.daemon, 503, "dnssec").await;
+    let reply = world.send("y@c.test").await;
+    assert_eq!(said(&reply), (451, "4.4.3"), "{reply}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -157,3 +157,106 @@ async fn no_lie_is_believed() {
     }
     assert!(wrong.is_empty(), "believed:\n{}", wrong.join("\n"));
 }
+
+/// Where the administrator has put an anchor, the zones above it have nothing to say (RFC 4035 §4.4): nobody there can
+/// deny what is below.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_anchor_below_the_root_governs_its_names() {
+    let server = DnsServer::start().await.unwrap();
+    server.mx("other.test", 10, "mx.other.test");
+    // As it was before corp.test existed.
+    let denial = server.honest("_25._tcp.mx.corp.test", RecordType::TLSA);
+    server
+        .secure("corp.test")
+        .tlsa_raw("mx.corp.test", 25, &[3, 1, 1, 7]);
+    let keys = server.honest("corp.test", RecordType::DNSKEY);
+    let key = keys
+        .answers
+        .iter()
+        .find(|r| r.record_type() == RecordType::DNSKEY)
+        .unwrap();
+    let data = lab::dns::lie::data(key);
+    let base64 = base64_of(&data[4..]);
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("anchors");
+    let root = std::fs::read_to_string(server.trust_anchor_file()).unwrap();
+    let flags = u16::from_be_bytes([data[0], data[1]]);
+    let own = format!("corp.test. IN DNSKEY {flags} 3 {} {base64}\n", data[3]);
+    std::fs::write(&file, root + &own).unwrap();
+    let settings = DnsSettings {
+        servers: vec![server.address()],
+        dnssec: Dnssec::Validate,
+        trust_anchor: Some(file),
+        ..DnsSettings::default()
+    };
+    let ask_new = || async {
+        let dns = Dns::new(&settings, Arc::new(|_, _| {})).unwrap();
+        ask(&dns, "_25._tcp.mx.corp.test", RecordType::TLSA)
+            .await
+            .unwrap()
+    };
+    assert_eq!(ask_new().await.0, (Verdict::Secure, Found::Records));
+    server.lie(move |question, response| {
+        if question.record_type == RecordType::TLSA {
+            lab::dns::lie::replace(response, &denial);
+        }
+    });
+    let (said, why) = ask_new().await;
+    assert_eq!(said, (Verdict::Bogus, Found::Nothing), "{why}");
+}
+
+fn base64_of(data: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for chunk in data.chunks(3) {
+        let [a, b, c] = [0, 1, 2].map(|at| u32::from(*chunk.get(at).unwrap_or(&0)));
+        let bits = a << 16 | b << 8 | c;
+        for place in 0..4 {
+            let letter = (bits >> (18 - 6 * place) & 63) as usize;
+            text.push(if place <= chunk.len() {
+                ALPHABET[letter].into()
+            } else {
+                '='
+            });
+        }
+    }
+    text
+}
+
+/// One forged answer for a child's DS must not be kept: a wildcard's alias proves nothing of a name that exists
+/// (RFC 4035 §5.3.4).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wildcard_s_alias_does_not_hide_a_zone_cut() {
+    let server = DnsServer::start().await.unwrap();
+    server
+        .secure("a.test")
+        .cname("*.a.test", "elsewhere.test")
+        .secure("sub.a.test")
+        .a("mx.sub.a.test", "192.0.2.1");
+    let oracle = server.oracle();
+    server.lie(move |question, response| {
+        if question.name == "sub.a.test" && question.record_type == RecordType::DS {
+            // What the wildcard makes of a name that does not exist, under a name that does.
+            let mut made = oracle.honest("nobody.a.test", RecordType::CNAME);
+            let owner = response.queries[0].name().clone();
+            for record in &mut made.answers {
+                record.name = owner.clone();
+            }
+            lab::dns::lie::replace(response, &made);
+        }
+    });
+    let dns = resolver(&server);
+    let lied = ask(&dns, "mx.sub.a.test", RecordType::A).await.unwrap();
+    assert_eq!(lied.0.0, Verdict::Bogus, "{}", lied.1);
+    server.tell_the_truth();
+    // As soon as the failure is forgotten.
+    let until = tokio::time::Instant::now() + Duration::from_secs(20);
+    loop {
+        let ((verdict, _), why) = ask(&dns, "mx.sub.a.test", RecordType::A).await.unwrap();
+        if verdict == Verdict::Secure {
+            break;
+        }
+        assert!(tokio::time::Instant::now() < until, "{why}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}

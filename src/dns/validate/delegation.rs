@@ -57,7 +57,9 @@ impl Fork {
             let verified = signature::verify(&set, zone, now, budget)?;
             if let Origin::Wildcard { encloser } = verified.origin {
                 let denials = Denials::collect(&reply.authorities, zone, now, budget)?;
-                denials.no_closer_match(set.owner, encloser, budget)?;
+                denials
+                    .no_closer_match(set.owner, encloser, budget)
+                    .map_err(|flaw| flaw.max(Flaw::WildcardUnproven))?;
             }
             let way = if set.record_type == RecordType::CNAME {
                 Way::NoCut
@@ -197,19 +199,29 @@ mod tests {
             60,
             wire(&name("elsewhere.")),
         )];
-        for (what, at, answers, expected) in [
-            ("CNAME", "a.z.", alias, "no cut"),
-            ("CNAME of a wildcard", "x.w.z.", wild, "no cut"),
-            ("DNAME", "x.d.z.", dname, "nothing below"),
-            ("DNAME without signature", "x.d.z.", bare, "no signature"),
+        let unproven = "no proof that no closer name matches a wildcard";
+        let proof = || zone.deny(&name("x.w.z."));
+        for (what, at, answers, authorities, expected) in [
+            ("CNAME", "a.z.", alias, vec![], "no cut"),
             (
-                "DS of a wildcard",
-                "x.s.z.",
-                wild_ds,
-                "no proof that no closer name matches a wildcard",
+                "CNAME of a wildcard",
+                "x.w.z.",
+                wild.clone(),
+                proof(),
+                "no cut",
             ),
+            ("that may not apply", "x.w.z.", wild, vec![], unproven),
+            ("DNAME", "x.d.z.", dname, vec![], "nothing below"),
+            (
+                "DNAME without signature",
+                "x.d.z.",
+                bare,
+                vec![],
+                "no signature",
+            ),
+            ("DS of a wildcard", "x.s.z.", wild_ds, vec![], unproven),
         ] {
-            assert_eq!(say(&zone, at, answers, vec![]), expected, "{what}");
+            assert_eq!(say(&zone, at, answers, authorities), expected, "{what}");
         }
     }
 }
