@@ -87,7 +87,9 @@ impl Bench {
             .unwrap();
         let host = &route.hosts[0];
         let tlsa = match seek_tlsa(&demand, policy) {
-            SeekTlsa::Yes => self.discovery.tlsa(&route, host).await.finding,
+            SeekTlsa::Yes | SeekTlsa::ForTheRecord => {
+                self.discovery.tlsa(&route, host).await.finding
+            }
             SeekTlsa::No => TlsaFinding::NotSought,
         };
         let facts = HostFacts {

@@ -863,6 +863,78 @@ async fn a_rule_s_next_hop_has_its_own_records() {
     }
 }
 
+/// A partner whose DNS fails is a partner whose mail is held back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_named_rule_is_counted_whatever_becomes_of_dns() {
+    let rule = "[[rule]]\ndomains = ['a.test']\nrequire = 'dane-only'\nname = 'partner'";
+    for record_type in [RecordType::MX, RecordType::A, RecordType::TLSA] {
+        let world = with_tlsa("3 1 1")
+            .net(move |net| {
+                let zone = lab::dnssec::Zone::secure().altered_only([record_type]);
+                net.dns.zone("a.test", zone);
+            })
+            .config(rule)
+            .start()
+            .await;
+        assert_eq!(said(&world.send("x@a.test").await), (451, "4.4.3"));
+        let labels = [("rule", "partner"), ("result", "deferred")];
+        let counted = world.daemon.metric("rule_deliveries_total", &labels).await;
+        assert_eq!(counted, 1.0, "{record_type}");
+    }
+}
+
+/// Who tries a rule out learns where it would have held mail back, before there is a connection or after.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_in_dry_run_tells_where_it_would_defer() {
+    let rule = "[[rule]]\ndomains = ['a.test']\nrequire = 'dane-only'\nenforce = 'dry-run'\nname = 'trial'";
+    for (what, builder, reason) in [
+        ("absent", signed(Script::default()), "dane-required"),
+        (
+            "insecure",
+            World::new()
+                .validating()
+                .domain("a.test", Script::default()),
+            "dane-required",
+        ),
+        (
+            "half",
+            half(Script::default()).net(|net| {
+                net.tlsa("mx.s.test", "3 1 1");
+            }),
+            "dane-required",
+        ),
+        ("right", with_tlsa("3 1 1"), ""),
+    ] {
+        let world = builder.config(rule).start().await;
+        let reply = world.send("x@a.test").await;
+        assert_eq!(reply.code, 250, "{what}: {reply}");
+        let told = world.daemon.log().iter().any(|line| {
+            let text = line.to_string();
+            text.contains("dry-run") && text.contains("dane-only") && text.contains("mx.")
+        });
+        assert_eq!(told, !reason.is_empty(), "{what}");
+        let labels = [("policy", "rule"), ("enforced", "no"), ("reason", reason)];
+        let counted = world.daemon.metric("tls_failures_total", &labels).await;
+        assert_eq!(counted > 0.5, !reason.is_empty(), "{what}");
+    }
+}
+
+/// What only a rule in dry-run wants to know holds no mail back, not even by taking time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_in_dry_run_costs_no_delivery() {
+    let world = signed(Script::default())
+        .net(|net| {
+            let owner = format!("_{}._tcp.mx.a.test", net.ports.port());
+            net.dns.fault(&owner, RecordType::TLSA, Fault::Timeout);
+        })
+        .config("policy.dane = false\nrelay.reach_timeout = '5s'\ndns.timeout = '5s'")
+        .config("[[rule]]\ndomains = ['a.test']\nrequire = 'dane'\nenforce = 'dry-run'")
+        .start()
+        .await;
+    let reply = world.send("x@a.test").await;
+    assert!(reply.code == 250 && reply.contains(", may)"), "{reply}");
+}
+
 /// A new record beside the old one, as during a key rollover.
 #[tokio::test(flavor = "multi_thread")]
 async fn either_record_of_a_rollover_will_do() {

@@ -17,10 +17,13 @@ fn said(reply: &Reply) -> (u16, &str) {
 fn world() -> WorldBuilder {
     World::new()
         .validating()
+        .dns(|dns| {
+            dns.ttl(1).negative_ttl(1).secure("a.test");
+        })
         .domain("a.test", Script::default())
         .domain("b.test", Script::default())
+        .domain("c.test", Script::default())
         .net(|net| {
-            net.dns.ttl(1).negative_ttl(1).secure("a.test");
             net.tlsa("mx.a.test", "3 1 1");
         })
         .config("dns.timeout = '2s'")
@@ -108,7 +111,6 @@ async fn without_dane_mail_flows_and_everybody_is_told() {
     wait_readyz(&world.daemon, 200, "dnssec").await;
     assert_eq!(world.daemon.metric("dnssec_working", &[]).await, 0.0);
     wait_words(&world.daemon, "without DANE").await;
-    // A rule that wants DANE does not get less than encryption for it.
     world.net.dns.forwards();
     wait_readyz(&world.daemon, 200, "ready").await;
     world.daemon.wait_metric("dnssec_working", &[], 1.0).await;
@@ -122,6 +124,51 @@ async fn without_dane_mail_flows_and_everybody_is_told() {
     }
 }
 
+/// Nothing is proven then, neither that there are records nor that there are none.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_dane_a_rule_for_dane_still_means_tls_and_rejects_nothing() {
+    let world = World::new()
+        .validating()
+        .domain("a.test", Script::no_starttls())
+        .domain("b.test", Script::default())
+        .net(|net| {
+            net.dns.secure("a.test").secure("b.test").strips_dnssec();
+            net.tlsa("mx.a.test", "3 1 1").tlsa("mx.b.test", "3 1 1");
+        })
+        .config("dns.dnssec_unavailable = 'without-dane'")
+        .config("[[rule]]\ndomains = ['a.test']\nrequire = 'dane'")
+        .config("[[rule]]\ndomains = ['b.test']\nrequire = 'dane-only'\non_failure = 'reject'")
+        .start()
+        .await;
+    let reply = world.send("x@a.test").await;
+    assert_eq!(said(&reply), (451, "4.7.4"), "{reply}");
+    assert!(!world.mx("a.test").mail_octets_in_clear());
+    let reply = world.send("x@b.test").await;
+    assert_eq!(said(&reply), (451, "4.7.5"), "{reply}");
+    assert!(world.mx("b.test").messages().is_empty());
+}
+
+/// A machine without a battery starts in 1970, and its clock is set a moment later.
+#[tokio::test(flavor = "multi_thread")]
+async fn signatures_of_another_time_are_waited_for() {
+    let zone = lab::dnssec::Zone::secure;
+    for (wrong, words) in [
+        (zone().not_yet_valid(), "not valid yet"),
+        (zone().expired(), "expired"),
+    ] {
+        let (net, config) = world()
+            .dns(move |dns| {
+                dns.zone(".", wrong);
+            })
+            .prepare()
+            .await;
+        let daemon = Daemon::spawn_in(tempfile::tempdir().unwrap(), &config);
+        wait_readyz(&daemon, 503, words).await;
+        net.dns.zone(".", zone());
+        wait_readyz(&daemon, 200, "ready").await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_breaks_later_defers_until_it_works_again() {
     let world = world().start().await;
@@ -130,21 +177,20 @@ async fn what_breaks_later_defers_until_it_works_again() {
     wait_readyz(&world.daemon, 200, "ready").await;
     world.net.dns.strips_dnssec();
     let until = Instant::now() + Duration::from_secs(30);
-    for domain in ["a.test", "b.test"] {
-        // What was known may be used until it expires.
-        loop {
-            let reply = world.send(&format!("y@{domain}")).await;
-            if reply.code != 250 {
-                assert_eq!(said(&reply), (451, "4.4.3"), "{reply}");
-                break;
-            }
-            assert!(Instant::now() < until, "{domain} never expires");
+    // What was known may be used until it expires.
+    loop {
+        let reply = world.send("y@a.test").await;
+        if reply.code != 250 {
+            assert_eq!(said(&reply), (451, "4.4.3"), "{reply}");
+            break;
         }
+        assert!(Instant::now() < until, "the answer never expires");
     }
     wait_readyz(&world.daemon, 503, "dnssec").await;
     assert_eq!(world.daemon.metric("dnssec_working", &[]).await, 0.0);
     wait_words(&world.daemon, "DNSSEC does not work").await;
-    let reply = world.send("z@b.test").await;
+    // Of c.test nobody knows yet that it is not signed.
+    let reply = world.send("z@c.test").await;
     assert_eq!(said(&reply), (451, "4.4.3"), "{reply}");
     assert!(
         reply.contains("DNSSEC does not work with these resolvers; see dns.dnssec"),

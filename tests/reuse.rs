@@ -515,3 +515,45 @@ async fn after_a_reload_no_connection_made_before_carries_a_message() {
     assert_eq!(world.send("r@a.test").await.code, 250);
     assert_eq!((mx.messages().len(), mx.connections().len()), (2, 2));
 }
+
+/// A message that began before a reload may connect after it; what it trusted is nothing to the others.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_judged_by_old_roots_serves_nobody_who_trusts_new_ones() {
+    let slow = Script {
+        greeting: Act::reply(421, "4.3.2 not now").after(Duration::from_secs(2)),
+        ..Script::default()
+    };
+    let world = World::new()
+        .domain_with(
+            "a.test",
+            vec![
+                ("mx1.a.test", 10, slow),
+                ("mx2.a.test", 20, Script::default()),
+            ],
+        )
+        .dns(|dns| {
+            dns.mx("b.test", 10, "mx2.a.test");
+        })
+        .config("[[rule]]\ndomains = ['a.test', 'b.test']\nrequire = 'verify'")
+        .start()
+        .await;
+    let mut client = world.smtp().await;
+    let first = async { client.mail("s@client.test", &["x@a.test"], CONTENT).await };
+    let reload = async {
+        assert!(world.mx("mx1.a.test").wait_for_connections(1).await);
+        world.reload("tls.roots = 'mozilla'");
+        world
+            .daemon
+            .wait_log(|line| line.to_string().contains("configuration reloaded"))
+            .await;
+    };
+    let (first, ()) = tokio::join!(first, reload);
+    let first = first.unwrap();
+    assert_eq!(first.code, 250, "by the roots of its time: {first}");
+    let reply = world.send("y@b.test").await;
+    assert_eq!(reply.code, 451, "{reply}");
+    assert!(
+        reply.contains("not signed by a trusted authority"),
+        "{reply}"
+    );
+}

@@ -16,7 +16,7 @@ pub use problems::{ConfigErrors, Place, Problem};
 
 use crate::delivery::DeliverySettings;
 use crate::discovery::DiscoverySettings;
-use crate::dns::DnsSettings;
+use crate::dns::{Dns, DnsSettings};
 use crate::ledger::LogAddresses;
 use crate::names::DomainName;
 use crate::policy::PolicySettings;
@@ -27,6 +27,7 @@ use reader::Section;
 use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use toml::de::DeTable;
 
 /// Where the file is unless somebody says otherwise.
@@ -157,10 +158,9 @@ impl Config {
                 mend: String::new(),
             });
         };
-        if let Some(path) = &self.dns.trust_anchor
-            && let Err(error) = crate::dns::check_trust_anchor(path)
-        {
-            note("dns.trust_anchor".to_owned(), error);
+        // Reads /etc/resolv.conf and the trust anchor; asks nobody.
+        if let Err(error) = Dns::new(&self.dns, Arc::new(|_, _| {})) {
+            note("dns".to_owned(), error.to_string());
         }
         if let Err(error) = TlsClient::new(&self.tls) {
             note("tls".to_owned(), error.to_string());

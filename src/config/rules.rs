@@ -60,7 +60,9 @@ pub(super) fn read(
     let mut drafts = Vec::new();
     for mut section in root.sections("rule") {
         section.show_header();
-        drafts.push(draft(&mut section, default, tls));
+        let rule = draft(&mut section, default, tls);
+        refuse_hopeless(&section, &rule.rule, dns);
+        drafts.push(rule);
         section.finish();
     }
     map::apply_to_next_hops(root.source, &entries, &mut drafts);
@@ -101,7 +103,19 @@ pub(super) fn add(
     }
 }
 
-/// A rule that wants DANE where DNSSEC is off would hold all its mail back, or never have what it wants.
+/// `dane-only` without DNSSEC would hold all mail of the rule back.
+fn refuse_hopeless(section: &Section<'_>, rule: &Rule, dns: &DnsSettings) {
+    let binds = rule.require == Some(Level::DaneOnly) && rule.enforce == Enforce::Yes;
+    if binds && dns.dnssec == Dnssec::Off {
+        section.object(
+            "require",
+            "\"dane-only\" would hold all mail back while dns.dnssec is \"off\"",
+            "turn DNSSEC on, or choose another level",
+        );
+    }
+}
+
+/// A rule that wants DANE where DNSSEC is off never has what it wants.
 fn check_dnssec(source: &Source<'_>, rules: &Rules, dns: &DnsSettings) {
     if dns.dnssec != Dnssec::Off {
         return;
@@ -251,6 +265,15 @@ fn check_level(section: &Section<'_>, rule: &Rule, level: Level) {
 /// What cannot be proven of, or sent to, this next hop.
 fn check_next_hop(section: &Section<'_>, rule: &Rule, level: Level) {
     let Some(hop) = &rule.next_hop else { return };
+    if matches!(hop.target, RuleTarget::Address(_))
+        && matches!(level, Level::Dane | Level::DaneOnly)
+    {
+        section.object(
+            "next_hop",
+            format!("an address has no name below which level \"{level}\" could find TLSA records"),
+            "give the host by name, or choose another level",
+        );
+    }
     if hop.is_implicit_tls() && level == Level::None {
         section.object(
             "next_hop",

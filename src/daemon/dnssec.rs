@@ -47,24 +47,16 @@ impl Watch {
     }
 
     /// The first probe. Servers that answer without proof are the administrator's to mend, before mail
-    /// depends on it; servers that do not answer may come up yet.
+    /// depends on it; servers that do not answer may come up yet, and a clock may be set.
     pub(super) async fn first(&mut self) -> Result<(), StartError> {
         let status = self.dns.probe().await;
-        match (&status, self.unavailable) {
-            (DnssecStatus::Broken(why), DnssecUnavailable::Defer) => Err(
-                StartError::configuration(format!("dns: DNSSEC does not work: {why}; {MEND}")),
-            ),
-            (
-                DnssecStatus::Broken(_)
-                | DnssecStatus::NoAnswer(_)
-                | DnssecStatus::Works(_)
-                | DnssecStatus::Off,
-                _,
-            ) => {
-                self.tell(status);
-                Ok(())
-            }
+        if let (DnssecStatus::Broken(why), DnssecUnavailable::Defer) = (&status, self.unavailable) {
+            return Err(StartError::configuration(format!(
+                "dns: DNSSEC does not work: {why}; {MEND}"
+            )));
         }
+        self.tell(status);
+        Ok(())
     }
 
     /// Probes until `stop`.
@@ -73,11 +65,15 @@ impl Watch {
             let interval = match self.dns.dnssec() {
                 DnssecStatus::Off => return,
                 DnssecStatus::Works(_) => INTERVAL,
-                DnssecStatus::Broken(_) | DnssecStatus::NoAnswer(_) => INTERVAL_IN_TROUBLE,
+                DnssecStatus::Broken(_) | DnssecStatus::Untimely(_) | DnssecStatus::NoAnswer(_) => {
+                    INTERVAL_IN_TROUBLE
+                }
             };
+            let probed_at = Instant::now();
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(interval) => {}
+                () = self.doubted(probed_at) => {}
             }
             let probed = tokio::select! {
                 () = stop.cancelled() => return,
@@ -87,39 +83,55 @@ impl Watch {
         }
     }
 
+    /// An answer looks as if the last probe's finding held no more; but a bogus domain is not to make us
+    /// probe all the time.
+    async fn doubted(&self, probed_at: Instant) {
+        tokio::time::sleep_until(probed_at + INTERVAL_IN_TROUBLE).await;
+        self.dns.doubted().await;
+    }
+
     /// Log, readiness and metric, all from the same value.
     fn tell(&mut self, status: DnssecStatus) {
-        match &status {
-            DnssecStatus::Off => return,
-            DnssecStatus::Works(_) => {
-                self.ledger.dnssec(Probe::Works);
-                self.health.block("dnssec", None);
-                self.health.note("dnssec", None);
-            }
-            DnssecStatus::Broken(why) | DnssecStatus::NoAnswer(why) => {
-                self.ledger.dnssec(Probe::Fails);
-                match self.unavailable {
-                    DnssecUnavailable::Defer => {
-                        let text = format!("DNSSEC does not work: {why}; all mail is deferred");
-                        self.health.block("dnssec", Some(text));
-                    }
-                    DnssecUnavailable::WithoutDane => {
-                        let text = format!("DNSSEC does not work: {why}; DANE is not applied");
-                        self.health.note("dnssec", Some(text));
-                    }
-                }
-            }
-        }
+        let Some(probe) = self.show(&status) else {
+            return;
+        };
+        self.ledger.dnssec(probe);
         let now = Instant::now();
         if let Some((last, at)) = &self.told {
-            let same = last == &status;
-            let settled = matches!(status, DnssecStatus::Works(_)) || now < *at + REMINDER;
-            if same && settled {
+            let settled = probe == Probe::Works || now < *at + REMINDER;
+            if last == &status && settled {
                 return;
             }
         }
         self.log(&status);
         self.told = Some((status, now));
+    }
+
+    /// On `/readyz`; `None` where nobody wants DNSSEC.
+    fn show(&self, status: &DnssecStatus) -> Option<Probe> {
+        let (obstacle, problem) = match (status, self.unavailable) {
+            (DnssecStatus::Off, _) => return None,
+            (DnssecStatus::Works(_), _) => (None, None),
+            (DnssecStatus::NoAnswer(why), _) => {
+                let text = format!("no DNS server answers: {why}; mail that needs DNS is deferred");
+                (Some(text), None)
+            }
+            (DnssecStatus::Broken(why) | DnssecStatus::Untimely(why), DnssecUnavailable::Defer) => {
+                let text = format!("DNSSEC does not work: {why}; mail that needs DNS is deferred");
+                (Some(text), None)
+            }
+            (
+                DnssecStatus::Broken(why) | DnssecStatus::Untimely(why),
+                DnssecUnavailable::WithoutDane,
+            ) => {
+                let text = format!("DNSSEC does not work: {why}; DANE is not applied");
+                (None, Some(text))
+            }
+        };
+        let well = obstacle.is_none() && problem.is_none();
+        self.health.block("dnssec", obstacle);
+        self.health.note("dnssec", problem);
+        Some(if well { Probe::Works } else { Probe::Fails })
     }
 
     fn log(&self, status: &DnssecStatus) {
@@ -134,7 +146,14 @@ impl Watch {
                     "DNSSEC works, signatures are checked by dns.servers, whose AD bit is believed",
                 );
             }
-            (DnssecStatus::Broken(why) | DnssecStatus::NoAnswer(why), DnssecUnavailable::Defer) => {
+            (DnssecStatus::NoAnswer(why), _) => {
+                tracing::error!(
+                    target: "sealpost::dns",
+                    reason = why.as_str(),
+                    "no DNS server answers: mail that needs DNS is deferred",
+                );
+            }
+            (DnssecStatus::Broken(why) | DnssecStatus::Untimely(why), DnssecUnavailable::Defer) => {
                 tracing::error!(
                     target: "sealpost::dns",
                     reason = why.as_str(),
@@ -143,7 +162,7 @@ impl Watch {
                 );
             }
             (
-                DnssecStatus::Broken(why) | DnssecStatus::NoAnswer(why),
+                DnssecStatus::Broken(why) | DnssecStatus::Untimely(why),
                 DnssecUnavailable::WithoutDane,
             ) => {
                 tracing::warn!(

@@ -26,7 +26,7 @@ pub use settings::{DeliverySettings, EightBit, PlaintextFallback};
 
 pub use probe::{Call, Found, Probed, probe};
 pub use reach::share;
-pub use replies::{after_several as several, deferred};
+pub use replies::{after_several as several, deferred, first_label as host_label};
 
 /// Replies that no attempt stands behind.
 pub mod say {

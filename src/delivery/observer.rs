@@ -24,13 +24,13 @@ pub trait Observer: Send + Sync + std::fmt::Debug {
 
 /// What `enforce = "dry-run"` is for.
 #[derive(Debug, Clone, Copy)]
-pub struct WouldBlock<'a> {
+pub struct WouldBlock<'a, F = TlsFailure> {
     pub domain: &'a str,
     /// The rule's `name`.
     pub rule_name: Option<&'a str>,
     /// As in replies: `mx1.example.com[192.0.2.1]`.
     pub host: &'a str,
-    pub failure: &'a TlsFailure,
+    pub failure: &'a F,
 }
 
 /// Whether a TLS failure held mail back or was only observed.

@@ -10,6 +10,7 @@ use crate::discovery::ImplicitTls;
 use crate::message::TlsRequired;
 use crate::names::{DomainName, MxHost};
 use crate::policy::{Encryption, TlsRequirement};
+use crate::tls::TlsClient;
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -33,6 +34,8 @@ pub(super) struct PoolKey {
     pub hostname: DomainName,
     /// Whether the host was asked for its name, so that a loop would have been seen.
     pub loops: LoopCheck,
+    /// By whose roots it was judged: a message that began before a reload may connect after it.
+    pub tls: TlsClient,
 }
 
 /// The bounds in force; they come with each request, since a reload may change them.

@@ -5,7 +5,8 @@ use crate::delivery::outcome::{Channel, PlaintextCause};
 use crate::delivery::wire::{Stream, Wire};
 use crate::policy::{Authentication, ClientCertificate, PolicySource, TlsFailure, TlsVersion};
 use crate::smtp::extensions::Extensions;
-use crate::tls::TlsSeen;
+use crate::tls::{Roots, TlsClient, TlsSeen, TlsSettings};
+use std::sync::LazyLock;
 use tokio::net::{TcpListener, TcpStream};
 
 #[derive(Debug)]
@@ -16,6 +17,17 @@ impl Observer for Deaf {
     fn tls_failure(&self, _: &TlsFailure, _: PolicySource, _: crate::delivery::Enforced) {}
     fn would_block(&self, _: &crate::delivery::WouldBlock<'_>) {}
     fn connections(&self, _: usize, _: usize) {}
+}
+
+/// One for all keys; a reload makes another.
+static TLS: LazyLock<TlsClient> = LazyLock::new(tls);
+
+fn tls() -> TlsClient {
+    let settings = TlsSettings {
+        roots: Roots::Mozilla,
+        client_certificate: None,
+    };
+    TlsClient::new(&settings).unwrap()
 }
 
 const LIMITS: Limits = Limits {
@@ -46,6 +58,7 @@ fn key(last_octet: u8, host: &str) -> Arc<PoolKey> {
         source: None,
         hostname: DomainName::parse("relay.example").unwrap(),
         loops: LoopCheck::Greeting,
+        tls: TLS.clone(),
     })
 }
 

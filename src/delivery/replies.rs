@@ -22,6 +22,15 @@ pub(super) fn host_label(host: Option<&MxHost>, ip: IpAddr) -> String {
     }
 }
 
+/// The same for a host that was not tried, by its first address.
+pub fn first_label(host: Option<&MxHost>, addresses: &[IpAddr]) -> String {
+    match (host, addresses.first()) {
+        (host, Some(first)) => host_label(host, *first),
+        (Some(host), None) => host.to_string(),
+        (None, None) => String::new(),
+    }
+}
+
 fn reply(code: u16, subject: u16, detail: u16, text: impl Into<String>) -> Reply {
     let class = if code >= 500 { 5 } else { 4 };
     Reply::new(code, EnhancedStatus::new(class, subject, detail), text)
@@ -210,8 +219,9 @@ pub fn policy_defers(host: &str, deferral: &Deferral) -> Reply {
     let text = format!("{source} policy of {subject}: {host}: {reason}");
     match reason {
         DeferReason::TlsaLookup(_) => reply(451, 4, 3, text),
-        DeferReason::TlsaNotSought
-        | DeferReason::NoTlsa
+        // Nothing is proven of the host; it is we who cannot tell.
+        DeferReason::TlsaNotSought => reply(451, 7, 5, text),
+        DeferReason::NoTlsa
         | DeferReason::TlsaInsecure
         | DeferReason::NoneUsable(_)
         | DeferReason::MxInsecure => match on_failure {
@@ -227,11 +237,8 @@ pub fn deferred(
     address: Option<SocketAddr>,
     deferral: &Deferral,
 ) -> Settled {
-    let label = match (host, address) {
-        (host, Some(address)) => host_label(host, address.ip()),
-        (Some(host), None) => host.to_string(),
-        (None, None) => String::new(),
-    };
+    let addresses: Vec<IpAddr> = address.iter().map(SocketAddr::ip).collect();
+    let label = first_label(host, &addresses);
     let via = address.map(|address| {
         Arc::new(Via {
             mx: host.cloned(),

@@ -3,7 +3,7 @@
 use super::route::Discovery;
 use super::{Route, RouteHost};
 use crate::dane::{self, TlsaRdata};
-use crate::dns::{Answer, DnssecStatus, Existence, LookupFailure, Proof};
+use crate::dns::{Answer, Existence, LookupFailure, Proof};
 use crate::names::{DomainName, TlsaBaseDomain};
 use crate::policy::{TlsaFailure, TlsaFinding};
 use std::sync::Arc;
@@ -42,7 +42,7 @@ impl Discovery {
         let Some(name) = &host.host else {
             return TlsaSearch::without_asking(TlsaFinding::NotSought);
         };
-        if self.dns.dnssec() == DnssecStatus::Off || host.addresses.is_err() {
+        if self.dns.is_plain() || host.addresses.is_err() {
             return TlsaSearch::without_asking(TlsaFinding::NotSought);
         }
         let bases = match self.bases(&name.0, host).await {
@@ -54,6 +54,11 @@ impl Discovery {
         };
         let mut search = TlsaSearch::without_asking(TlsaFinding::Insecure);
         for base in bases {
+            if owner(&base, route.port).len() > DomainName::MAX {
+                // A name that cannot be has no records.
+                search.finding = TlsaFinding::SecurelyAbsent;
+                continue;
+            }
             let answer = self.dns.tlsa(&base, route.port).await;
             search.finding = finding(&base, route.port, &answer);
             search.asked.push(TlsaAsked { base, answer });
@@ -93,6 +98,11 @@ impl Discovery {
     }
 }
 
+/// Where the records are (RFC 6698 §3).
+fn owner(base: &TlsaBaseDomain, port: u16) -> String {
+    format!("_{port}._tcp.{base}")
+}
+
 fn finding(
     base: &TlsaBaseDomain,
     port: u16,
@@ -101,7 +111,7 @@ fn finding(
     let answer = match answer {
         Ok(answer) => answer,
         Err(failure) => {
-            return TlsaFinding::LookupFailed(failed(&format!("_{port}._tcp.{base}"), failure));
+            return TlsaFinding::LookupFailed(failed(&owner(base, port), failure));
         }
     };
     match (answer.proof, answer.existence) {

@@ -26,16 +26,18 @@ impl Approach {
         unavailable: DnssecUnavailable,
         probed: Option<&DnssecStatus>,
     ) -> Self {
-        use DnssecStatus::{Broken, NoAnswer, Off, Works};
+        use DnssecStatus::{Broken, NoAnswer, Off, Untimely, Works};
         use DnssecUnavailable::WithoutDane;
         match (mode, probed) {
             (Dnssec::Off, _) => Self::Plain,
-            (_, Some(Broken(_))) if unavailable == WithoutDane => Self::Stopgap,
+            (_, Some(Broken(_) | Untimely(_))) if unavailable == WithoutDane => Self::Stopgap,
             (Dnssec::Auto, Some(Works(Validation::Servers)))
             | (Dnssec::TrustAd, Some(Works(_))) => Self::Believe,
             (Dnssec::TrustAd, _) if unavailable == WithoutDane => Self::Stopgap,
             (Dnssec::TrustAd, _) => Self::BelieveOnlyAd,
-            (Dnssec::Auto | Dnssec::Validate, Some(Broken(_))) => Self::ValidateInVain,
+            (Dnssec::Auto | Dnssec::Validate, Some(Broken(_) | Untimely(_))) => {
+                Self::ValidateInVain
+            }
             (Dnssec::Auto | Dnssec::Validate, None | Some(Off | NoAnswer(_) | Works(_))) => {
                 Self::Validate
             }

@@ -102,7 +102,10 @@ impl Servers {
                             .push(async move { (server, attempt(address, question, form).await) });
                         next_at = Instant::now() + patience;
                     }
-                    None if running.is_empty() => return Err(unanswered),
+                    None if running.is_empty() => {
+                        self.pass_over();
+                        return Err(unanswered);
+                    }
                     None => {}
                 }
             }
@@ -121,8 +124,18 @@ impl Servers {
                     }
                 },
                 () = sleep_until(next_at), if !plan.is_empty() => {}
-                () = sleep_until(deadline) => return Err(unanswered),
+                () = sleep_until(deadline) => {
+                    self.pass_over();
+                    return Err(unanswered);
+                }
             }
+        }
+    }
+
+    /// All that were asked have failed: the next question begins with others, if there are any.
+    fn pass_over(&self) {
+        if self.addresses.len() > MAX_SERVERS {
+            self.preferred.fetch_add(MAX_SERVERS, Ordering::Relaxed);
         }
     }
 
@@ -191,9 +204,9 @@ async fn over_udp_or_tcp(server: SocketAddr, query: Message) -> Result<Reply, Lo
     let bytes = query
         .to_vec()
         .map_err(|e| LookupFailure::Malformed(e.to_string()))?;
-    let reply = over_udp(server, &query, &bytes).await?;
-    if !reply.flags.has(Flags::TRUNCATED) {
-        return Ok(reply);
+    match over_udp(server, &query, &bytes).await? {
+        Some(reply) if !reply.flags.has(Flags::TRUNCATED) => return Ok(reply),
+        Some(_) | None => {}
     }
     over_tcp(server, &query, &bytes).await
 }
@@ -204,7 +217,7 @@ async fn over_udp(
     server: SocketAddr,
     query: &Message,
     bytes: &[u8],
-) -> Result<Reply, LookupFailure> {
+) -> Result<Option<Reply>, LookupFailure> {
     let failed = |e: io::Error| unreachable(server, &e);
     let any: IpAddr = match server {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
@@ -217,7 +230,8 @@ async fn over_udp(
     for _ in 0..MAX_STRAY {
         let length = socket.recv(&mut buffer).await.map_err(failed)?;
         match read_reply(&buffer[..length], query) {
-            Heard::Ours(reply) => return Ok(*reply),
+            Heard::Ours(reply) => return Ok(Some(*reply)),
+            Heard::Cut => return Ok(None),
             Heard::Stray => {}
             Heard::Broken(why) => return Err(malformed(server, &why)),
         }
@@ -244,6 +258,7 @@ async fn over_tcp(
             Err(malformed(server, "truncated over TCP"))
         }
         Heard::Ours(reply) => Ok(*reply),
+        Heard::Cut => Err(malformed(server, "truncated over TCP")),
         Heard::Stray => Err(malformed(server, "an answer to another question")),
         Heard::Broken(why) => Err(malformed(server, &why)),
     }
@@ -262,8 +277,13 @@ enum Heard {
     Ours(Box<Reply>),
     /// Not an answer to our question (RFC 5452 §9.1): as if it had not come.
     Stray,
+    /// Truncated, and in the middle of a record.
+    Cut,
     Broken(String),
 }
+
+/// The bit of a header that says so (RFC 1035 §4.1.1), in its third octet.
+const TRUNCATED: u8 = 0x02;
 
 fn read_reply(bytes: &[u8], query: &Message) -> Heard {
     let Some([high, low, flags, ..]) = bytes.get(..HEADER) else {
@@ -275,6 +295,8 @@ fn read_reply(bytes: &[u8], query: &Message) -> Heard {
     }
     let reply = match Reply::read(bytes) {
         Ok(reply) => reply,
+        // The last record may be cut in two: the rest is fetched over TCP (RFC 2181 §9).
+        Err(_) if flags & TRUNCATED != 0 => return Heard::Cut,
         Err(error) => return Heard::Broken(error.to_string()),
     };
     // Some servers send errors without the question.
@@ -346,6 +368,7 @@ mod tests {
             let got = match read_reply(&bytes, &query) {
                 Heard::Ours(_) => "ours",
                 Heard::Stray => "stray",
+                Heard::Cut => "cut",
                 Heard::Broken(_) => "broken",
             };
             assert_eq!(got, expected, "{what}");

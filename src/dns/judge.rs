@@ -149,6 +149,9 @@ impl Trust {
         };
         let mut claim = Claim::Nobody;
         for signer in set.signers() {
+            if self.is_above_anchor(&signer, owner) {
+                continue;
+            }
             let ground = self.ground(&signer, work).await?;
             let keys = match &ground.standing {
                 Standing::Insecure => return Ok(Worth::INSECURE),
@@ -180,6 +183,9 @@ impl Trust {
         let mut worst = Flaw::NoDenial;
         let mut claim = Claim::Nobody;
         for signer in Denials::signers(&reply.authorities, owner) {
+            if self.is_above_anchor(&signer, owner) {
+                continue;
+            }
             let ground = self.ground(&signer, work).await?;
             let keys = match &ground.standing {
                 Standing::Insecure => return Ok((claimed, Worth::INSECURE)),
@@ -207,6 +213,13 @@ impl Trust {
                 Ok((claimed, worth))
             }
         }
+    }
+
+    /// Whether a signer is above the anchor that speaks for `owner`: where the administrator has put an
+    /// anchor, the zones above it have nothing to say (RFC 4035 §4.4).
+    fn is_above_anchor(&self, signer: &Name, owner: &Name) -> bool {
+        let anchor = self.anchors().above(owner);
+        anchor.is_some_and(|anchor| !anchor.zone.zone_of(signer))
     }
 
     /// What is not proven may stand only where nothing is signed.

@@ -24,7 +24,8 @@ const NEGATIVE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_s
 /// How long an absence without a SOA record is kept: a burst of mail asks once.
 const UNTIMED: Duration = Duration::from_secs(5);
 
-/// How long an answer is kept that plain DNS has given because DNSSEC does not work.
+/// How long an answer is kept that plain DNS has given because DNSSEC does not work, or that counts as
+/// insecure because a server said nothing of it: that server may cease to validate.
 const STOPGAP: Duration = Duration::from_secs(30);
 
 /// What every lookup needs.
@@ -62,7 +63,12 @@ impl Lookup {
                 let until = answer.expires;
                 asker.settle(Ok(answer), until);
             }
-            Err(failure) => asker.settle(Err(failure), now + FAILURE),
+            Err(failure) => {
+                if let LookupFailure::Bogus(_) = failure {
+                    self.prober.doubt();
+                }
+                asker.settle(Err(failure), now + FAILURE);
+            }
         }
     }
 
@@ -83,10 +89,9 @@ impl Lookup {
             }
             match judged.step {
                 Step::Done(found) => {
-                    let longest = if approach == Approach::Stopgap {
-                        STOPGAP
-                    } else {
-                        POSITIVE.1
+                    let longest = match (approach, proof) {
+                        (Approach::Stopgap, _) | (Approach::Believe, Proof::Insecure) => STOPGAP,
+                        (_, _) => POSITIVE.1,
                     };
                     return Ok(Resolved {
                         found,
@@ -171,7 +176,10 @@ impl Lookup {
             }
             Approach::Plain | Approach::Stopgap => Proof::Insecure,
             Approach::Believe | Approach::BelieveOnlyAd if authentic => Proof::Secure,
-            Approach::Believe => Proof::Insecure,
+            Approach::Believe => {
+                self.prober.vouch(work.deadline).await?;
+                Proof::Insecure
+            }
             Approach::BelieveOnlyAd => return Err(LookupFailure::DnssecBroken),
         };
         let step = reading.step;

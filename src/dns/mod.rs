@@ -179,6 +179,9 @@ pub enum DnssecStatus {
     Works(Validation),
     /// The servers answer, but nothing that they say can be proven; why, for people.
     Broken(String),
+    /// Likewise, since signatures are of another time: this clock or the servers' is wrong, as it may be for a
+    /// while after the start.
+    Untimely(String),
     /// No server answers; why, for people.
     NoAnswer(String),
 }

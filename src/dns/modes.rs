@@ -88,6 +88,7 @@ fn say(status: DnssecStatus, server: SocketAddr) -> String {
         DnssecStatus::Works(Validation::InProcess) => "works in process".into(),
         DnssecStatus::Works(Validation::Servers) => "works by servers".into(),
         DnssecStatus::Broken(why) => format!("broken: {why}"),
+        DnssecStatus::Untimely(why) => format!("untimely: {why}"),
         DnssecStatus::NoAnswer(why) => format!("no answer: {why}"),
     };
     said.replace(&server.to_string(), "@")
@@ -170,7 +171,7 @@ async fn without_ad_nothing_is_believed_insecure() {
         ),
         (
             Kind::WrongClock,
-            "broken: @: bogus to the server; are its clock and its trust anchor right?",
+            "untimely: @: bogus to the server; are its clock and its trust anchor right?",
         ),
     ] {
         let server = resolver(kind).await;

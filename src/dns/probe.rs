@@ -1,8 +1,10 @@
 //! Whether DNSSEC works with the servers: the keys of the root, asked for and judged.
 //!
-//! Whether a server validates cannot be seen from outside for certain. What `dnssec = "auto"` demands
-//! before it believes a server's AD bit: the server is on loopback; it is neither systemd-resolved's stub
-//! nor dnsmasq, which may hand on what others claim; it sets AD for the root's keys; it does not set AD
+//! Whether a server validates cannot be seen from outside for certain: a forwarder on loopback hands on what
+//! others claim, and there are many (Docker's, AdGuard Home, dnscrypt-proxy). So `dnssec = "auto"` validates
+//! here wherever the root's keys can be validated here, and once it could, always. Where they cannot, as with
+//! a private root whose anchor only the server has, this is demanded before a server's AD bit is believed:
+//! the server is on loopback; it is neither systemd-resolved's stub nor Docker's nor dnsmasq; it sets AD for the root's keys; it does not set AD
 //! when neither DO nor AD is asked for (RFC 6840 §5.8), as a server that always sets it would; and not for
 //! what can never be authentic, an answer of class CH, as one that echoes the question's flags would.
 
@@ -19,26 +21,55 @@ use futures_util::future::join_all;
 use hickory_resolver::proto::op::Query;
 use hickory_resolver::proto::rr::{DNSClass, Name, RecordType};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-/// Where systemd-resolved listens (systemd-resolved.service(8)).
-const RESOLVED: [[u8; 4]; 2] = [[127, 0, 0, 53], [127, 0, 0, 54]];
+/// Where forwarders listen that are known by their address: systemd-resolved (systemd-resolved.service(8)) and
+/// Docker's.
+const FORWARDERS: [[u8; 4]; 3] = [[127, 0, 0, 53], [127, 0, 0, 54], [127, 0, 0, 11]];
 
 /// Probes, and remembers what came of it.
 pub(super) struct Prober {
     mode: Dnssec,
     unavailable: DnssecUnavailable,
     trust: Arc<Trust>,
-    found: Arc<Mutex<Option<DnssecStatus>>>,
+    found: Arc<Mutex<Option<Finding>>>,
+    /// Whether a probe has ever been validated in this process.
+    here: Arc<AtomicBool>,
+    /// Rung when an answer makes it doubtful that the last probe's finding still holds.
+    doubt: Arc<Notify>,
     /// Merges probes under way; keeps nothing.
     running: Arc<Cache<(), DnssecStatus>>,
+}
+
+/// What a probe found, and when.
+#[derive(Debug, Clone)]
+struct Finding {
+    status: DnssecStatus,
+    at: Instant,
+}
+
+/// How old a finding may be by which the missing of AD is believed: a resolver that has ceased to
+/// validate must not make published records vanish.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// Whether `auto` may come to believe the servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Others {
+    Believe,
+    /// Signatures could be checked here before: whoever keeps them from us now is not to be believed.
+    Distrust,
 }
 
 /// Why one server fails the probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Trouble {
     Broken(String),
+    /// A clock is wrong, ours or the server's.
+    Untimely(String),
     NoAnswer(String),
 }
 
@@ -49,6 +80,8 @@ impl Prober {
             unavailable: settings.unavailable,
             trust,
             found: Arc::default(),
+            here: Arc::default(),
+            doubt: Arc::default(),
             running: Cache::new(1),
         }
     }
@@ -82,9 +115,22 @@ impl Prober {
             Entry::Ask(asker, pending) => {
                 let (trust, mode, found) =
                     (Arc::clone(&self.trust), self.mode, Arc::clone(&self.found));
+                let here = Arc::clone(&self.here);
                 self.trust.upstream.lookups.spawn(async move {
-                    let status = trust.probe(mode).await;
-                    *found.lock().unwrap_or_else(PoisonError::into_inner) = Some(status.clone());
+                    let others = if here.load(Ordering::Relaxed) {
+                        Others::Distrust
+                    } else {
+                        Others::Believe
+                    };
+                    let status = trust.probe(mode, others).await;
+                    if status == DnssecStatus::Works(Validation::InProcess) {
+                        here.store(true, Ordering::Relaxed);
+                    }
+                    let finding = Finding {
+                        status: status.clone(),
+                        at: Instant::now(),
+                    };
+                    *found.lock().unwrap_or_else(PoisonError::into_inner) = Some(finding);
                     asker.settle(Ok(status), now);
                 });
                 pending
@@ -93,7 +139,43 @@ impl Prober {
         pending.outcome().await.unwrap_or_else(no_answer)
     }
 
+    pub(super) fn is_plain(&self) -> bool {
+        let approach = Approach::of(self.mode, self.unavailable, self.last().as_ref());
+        approach.asking() == Asking::Plain
+    }
+
+    /// That the servers still validate; an answer without AD says so only then.
+    pub(super) async fn vouch(&self, deadline: Instant) -> Result<(), LookupFailure> {
+        let fresh = self.finding().filter(|last| last.at.elapsed() < FRESH);
+        let status = match fresh {
+            Some(finding) => finding.status,
+            None => match timeout_at(deadline, self.probe()).await {
+                Ok(status) => status,
+                Err(_) => return Err(LookupFailure::TimedOut),
+            },
+        };
+        if status == DnssecStatus::Works(Validation::Servers) {
+            return Ok(());
+        }
+        self.doubt();
+        Err(LookupFailure::DnssecBroken)
+    }
+
+    /// An answer is not what it should be: perhaps nothing can be proven any more.
+    pub(super) fn doubt(&self) {
+        self.doubt.notify_one();
+    }
+
+    /// Waits for such an answer.
+    pub(super) async fn doubted(&self) {
+        self.doubt.notified().await;
+    }
+
     fn last(&self) -> Option<DnssecStatus> {
+        self.finding().map(|finding| finding.status)
+    }
+
+    fn finding(&self) -> Option<Finding> {
         self.found
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -106,7 +188,7 @@ fn no_answer(failure: LookupFailure) -> DnssecStatus {
 }
 
 impl Trust {
-    async fn probe(&self, mode: Dnssec) -> DnssecStatus {
+    async fn probe(&self, mode: Dnssec, others: Others) -> DnssecStatus {
         let servers = self.upstream.servers.addresses();
         let Some(anchor) = self.anchors().highest() else {
             return DnssecStatus::Broken("there is no trust anchor".into());
@@ -124,19 +206,18 @@ impl Trust {
             Dnssec::Validate => in_process(&join_all(each().map(|i| probe.signed(i))).await),
             Dnssec::TrustAd => by_servers(&join_all(each().map(|i| probe.authentic(i))).await),
             Dnssec::Auto => {
-                let local = servers.iter().all(may_validate);
-                // Half the time, so that there is some left to validate here.
+                // Half the time, so that there is some left for what the servers say.
                 let half = probe_for(2);
-                let validate = each().map(|i| half.validates(i));
-                if local
-                    && join_all(validate)
-                        .await
-                        .iter()
-                        .all(|v| *v == Validates::Seems)
-                {
+                let here = in_process(&join_all(each().map(|i| half.signed(i))).await);
+                let settled = matches!(here, DnssecStatus::Works(_) | DnssecStatus::NoAnswer(_));
+                if settled || others == Others::Distrust || !servers.iter().all(may_validate) {
+                    return here;
+                }
+                let they = join_all(each().map(|i| probe.validates(i))).await;
+                if they.iter().all(|seems| *seems == Validates::Seems) {
                     return DnssecStatus::Works(Validation::Servers);
                 }
-                in_process(&join_all(each().map(|i| probe.signed(i))).await)
+                here
             }
         }
     }
@@ -161,13 +242,17 @@ fn by_servers(results: &[Result<(), Trouble>]) -> DnssecStatus {
 }
 
 fn worst(results: &[Result<(), Trouble>]) -> DnssecStatus {
-    let mut silent = None;
+    let (mut silent, mut untimely) = (None, None);
     for result in results {
         match result {
             Err(Trouble::Broken(why)) => return DnssecStatus::Broken(why.clone()),
+            Err(Trouble::Untimely(why)) => untimely = untimely.or(Some(why)),
             Err(Trouble::NoAnswer(why)) => silent = silent.or(Some(why)),
             Ok(()) => {}
         }
+    }
+    if let Some(why) = untimely {
+        return DnssecStatus::Untimely(why.clone());
     }
     DnssecStatus::NoAnswer(silent.cloned().unwrap_or_default())
 }
@@ -175,7 +260,7 @@ fn worst(results: &[Result<(), Trouble>]) -> DnssecStatus {
 /// Whether it may be a validating resolver on this host.
 fn may_validate(server: &SocketAddr) -> bool {
     let ip = server.ip().to_canonical();
-    ip.is_loopback() && !RESOLVED.iter().any(|stub| ip == IpAddr::from(*stub))
+    ip.is_loopback() && !FORWARDERS.iter().any(|stub| ip == IpAddr::from(*stub))
 }
 
 /// What a server seems to be.
@@ -209,10 +294,13 @@ impl Probe<'_> {
             ""
         };
         let zone = &self.anchor.zone;
-        Err(Trouble::Broken(self.says(
-            server,
-            &format!("the keys of {zone} are not proven: {flaw}{hint}"),
-        )))
+        let why = format!("the keys of {zone} are not proven: {flaw}{hint}");
+        let why = self.says(server, &why);
+        Err(if matches!(flaw, Flaw::Expired | Flaw::NotYetValid) {
+            Trouble::Untimely(why)
+        } else {
+            Trouble::Broken(why)
+        })
     }
 
     /// Whether the server calls the anchor's keys authentic.
@@ -224,7 +312,7 @@ impl Probe<'_> {
             )),
             // It has the keys, but does not believe them.
             Err(trouble) => match self.keys(server, Asking::Signatures).await {
-                Ok(_) => Err(Trouble::Broken(self.says(
+                Ok(_) => Err(Trouble::Untimely(self.says(
                     server,
                     &"bogus to the server; are its clock and its trust anchor right?",
                 ))),

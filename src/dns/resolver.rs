@@ -149,6 +149,17 @@ impl Dns {
         self.lookup.prober.status()
     }
 
+    /// Waits until an answer makes it doubtful that what the last probe found still holds.
+    pub async fn doubted(&self) {
+        self.lookup.prober.doubted().await;
+    }
+
+    /// Whether answers are what plain DNS gives, and nothing is proven or disproven by them: with
+    /// `dnssec = "off"`, and with `dnssec_unavailable = "without-dane"` while DNSSEC does not work.
+    pub fn is_plain(&self) -> bool {
+        self.lookup.prober.is_plain()
+    }
+
     /// The servers that are asked.
     pub fn servers(&self) -> &[SocketAddr] {
         self.lookup.upstream.servers.addresses()

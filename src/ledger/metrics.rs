@@ -91,13 +91,23 @@ impl Metrics {
             self.plaintext.with_label_values(&[cause]);
         }
         for reason in REASONS {
-            for policy in [PolicySource::Rule, PolicySource::Default] {
+            for policy in [
+                PolicySource::Rule,
+                PolicySource::Dane,
+                PolicySource::Default,
+            ] {
                 self.policy_blocked
                     .with_label_values(&[policy.as_str(), reason]);
                 for enforced in ["yes", "no"] {
                     self.tls_failures
                         .with_label_values(&[reason, policy.as_str(), enforced]);
                 }
+            }
+        }
+        for reason in DANE_REASONS {
+            for policy in [PolicySource::Rule, PolicySource::Dane] {
+                self.policy_blocked
+                    .with_label_values(&[policy.as_str(), reason]);
             }
         }
         for protocol in ["smtp", "lmtp"] {
@@ -134,14 +144,17 @@ impl Metrics {
 const RESULTS: [&str; 3] = ["delivered", "deferred", "rejected"];
 const TLS: [&str; 3] = ["none", "1.2", "1.3"];
 /// Result types of RFC 8460 §4.3.1 that this version can find, and our own.
-const REASONS: [&str; 6] = [
+const REASONS: [&str; 7] = [
     "starttls-not-supported",
     "certificate-host-mismatch",
     "certificate-expired",
     "certificate-not-trusted",
     "validation-failure",
     "no_common_parameters",
+    "tlsa-invalid",
 ];
+/// Why DANE blocks before there is a connection (RFC 8460 §4.3.2.1, and a lookup that brought nothing).
+const DANE_REASONS: [&str; 3] = ["dnssec-invalid", "dane-required", "tlsa-lookup-failed"];
 
 /// The `key` label: a certificate's key is a stranger's choice, so only usual ones have a name.
 pub(super) fn key_label(key: &str) -> &'static str {

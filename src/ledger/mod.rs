@@ -8,10 +8,10 @@ mod event;
 mod metrics;
 mod observe;
 
-use crate::delivery::Enforced;
 use crate::delivery::outcome::{Channel, DeliveryResult, Outcome, PossibleDuplicate, Via};
+use crate::delivery::{Enforced, WouldBlock};
 use crate::message::{Message, MessageId};
-use crate::policy::{PolicySource, TlsFailure};
+use crate::policy::{DeferReason, PolicySource, TlsFailure};
 use crate::smtp::envelope::{Envelope, Recipient};
 use crate::smtp::extensions::Extension;
 use crate::smtp::reply::{Reply, Severity};
@@ -42,6 +42,8 @@ pub struct DeliveryEvent<'a> {
     pub message: &'a Message,
     pub recipient: &'a Recipient,
     pub outcome: &'a Outcome,
+    /// The `name` of the rule for the recipient's domain, also where no host was ever decided on.
+    pub rule_name: Option<&'a str>,
     /// Since the client's final dot.
     pub elapsed: Duration,
 }
@@ -156,7 +158,7 @@ impl Ledger {
 
     /// One event, and all counters, for one recipient's outcome.
     pub fn delivery(&self, event: &DeliveryEvent<'_>) {
-        self.count(event.outcome, event.elapsed);
+        self.count(event.outcome, event.rule_name, event.elapsed);
         event::tell(
             &Mail::of(event.message),
             event.recipient,
@@ -191,12 +193,12 @@ impl Ledger {
             size: refusal.size,
         };
         for recipient in &refusal.envelope.recipients {
-            self.count(&outcome, Duration::ZERO);
+            self.count(&outcome, None, Duration::ZERO);
             event::tell(&mail, recipient, &outcome, Duration::ZERO, self.addresses());
         }
     }
 
-    fn count(&self, outcome: &Outcome, elapsed: Duration) {
+    fn count(&self, outcome: &Outcome, rule_name: Option<&str>, elapsed: Duration) {
         let metrics = &self.metrics;
         let result = outcome.result.as_str();
         let Decided {
@@ -211,16 +213,16 @@ impl Ledger {
             .inc();
         metrics.delivery_seconds.observe(elapsed.as_secs_f64());
         let delivered = outcome.result == DeliveryResult::Delivered;
-        if let Some(via) = &outcome.via {
-            if let (true, Channel::Plaintext(cause)) = (delivered, &via.channel) {
-                metrics.plaintext.with_label_values(&[cause.as_str()]).inc();
-            }
-            if let Some(rule) = &via.rule_name {
-                metrics
-                    .rule_deliveries
-                    .with_label_values(&[rule, result, tls])
-                    .inc();
-            }
+        if let (true, Some(via)) = (delivered, &outcome.via)
+            && let Channel::Plaintext(cause) = &via.channel
+        {
+            metrics.plaintext.with_label_values(&[cause.as_str()]).inc();
+        }
+        if let Some(rule) = rule_name {
+            metrics
+                .rule_deliveries
+                .with_label_values(&[rule, result, tls])
+                .inc();
         }
         let refused = outcome.result == DeliveryResult::Rejected;
         if refused && outcome.missing == Some(Extension::EightBitMime) {
@@ -259,6 +261,19 @@ impl Ledger {
         self.metrics
             .tls_failures
             .with_label_values(&[failure.result_type(), policy.as_str(), enforced.as_str()])
+            .inc();
+    }
+
+    /// A rule that is only tried out would not have used a host, whatever its TLS is like.
+    pub fn would_defer(&self, blocked: &WouldBlock<'_, DeferReason>) {
+        observe::tell_dry_run(blocked);
+        self.metrics
+            .tls_failures
+            .with_label_values(&[
+                blocked.failure.result_type(),
+                PolicySource::Rule.as_str(),
+                Enforced::No.as_str(),
+            ])
             .inc();
     }
 

@@ -16,14 +16,7 @@ impl Observer for Ledger {
     }
 
     fn would_block(&self, blocked: &WouldBlock<'_>) {
-        tracing::warn!(
-            target: "sealpost::delivery",
-            domain = blocked.domain,
-            rule = blocked.rule_name,
-            mx = blocked.host,
-            reason = %blocked.failure,
-            "dry-run"
-        );
+        tell_dry_run(blocked);
     }
 
     fn connections(&self, active: usize, idle: usize) {
@@ -34,4 +27,16 @@ impl Observer for Ledger {
                 .set(i64::try_from(count).unwrap_or(i64::MAX));
         }
     }
+}
+
+/// One line for a host and a message that a rule in dry-run would have held back.
+pub(super) fn tell_dry_run<F: std::fmt::Display>(blocked: &WouldBlock<'_, F>) {
+    tracing::warn!(
+        target: "sealpost::delivery",
+        domain = blocked.domain,
+        rule = blocked.rule_name,
+        mx = blocked.host,
+        reason = %blocked.failure,
+        "dry-run"
+    );
 }

@@ -115,7 +115,7 @@ fn value(rendered: &str, series: &str) -> Option<f64> {
 #[test]
 fn every_metric_of_this_version_has_help_and_type() {
     let ledger = Ledger::new(LogAddresses::Plain);
-    ledger.count(&outcome(), Duration::ZERO);
+    ledger.count(&outcome(), Some("partner"), Duration::ZERO);
     ledger.handshake(&seen(), Duration::ZERO);
     ledger.dns_query("mx", "insecure");
     ledger.policy_lookup(PolicySource::Default, "found", Duration::ZERO);
@@ -197,7 +197,7 @@ fn outcomes_are_counted() {
         ("no host", unreached(), rule, None),
     ] {
         let ledger = Ledger::new(LogAddresses::Plain);
-        ledger.count(&outcome, Duration::from_millis(20));
+        ledger.count(&outcome, Some("partner"), Duration::from_millis(20));
         let got = value(&ledger.render(), series);
         // A series that begins at zero is as good as none.
         assert_eq!(
@@ -237,12 +237,12 @@ fn eight_bit_content_is_refused_by_outcome_not_by_host() {
         missing: Some(Extension::EightBitMime),
         ..outcome()
     };
-    ledger.count(&refused, Duration::ZERO);
+    ledger.count(&refused, None, Duration::ZERO);
     let deferred = Outcome {
         result: DeliveryResult::Deferred,
         ..refused
     };
-    ledger.count(&deferred, Duration::ZERO);
+    ledger.count(&deferred, None, Duration::ZERO);
     assert_eq!(value(&ledger.render(), "eightbit_refused_total"), Some(1.0));
 }
 

@@ -2,6 +2,7 @@
 
 use super::failure::TlsFailure;
 use super::level::{Level, PolicySource};
+use super::verdict::DeferReason;
 use crate::dane::TlsaSet;
 use crate::names::{DomainName, TlsaBaseDomain};
 use std::fmt;
@@ -145,6 +146,8 @@ pub struct HostPolicy {
     /// Judged in the same handshake, recorded, never fatal.
     pub audit: Option<Arc<TlsRequirement>>,
     pub purpose: AuditPurpose,
+    /// Why a rule that is only tried out would not use the host at all.
+    pub would_defer: Option<DeferReason>,
     pub on_failure: OnFailure,
     pub(super) sealed: Sealed,
 }

@@ -79,6 +79,8 @@ impl DeferReason {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SeekTlsa {
     No,
+    /// Only a rule that is tried out wants them: mail does not wait for them long.
+    ForTheRecord,
     Yes,
 }
 
@@ -87,18 +89,20 @@ pub enum SeekTlsa {
 pub fn seek_tlsa(demand: &Demand, settings: &PolicySettings) -> SeekTlsa {
     let rule = settings.rules.for_demand(demand).map(|rule| &**rule);
     let default = Floor::of_default(settings);
-    let floors = match rule {
-        None => vec![default],
+    let (binding, watched) = match rule {
+        None => (default, None),
         Some(rule) => {
             let floor = Floor::of_rule(rule, &default);
             match rule.enforce {
-                Enforce::Yes => vec![floor],
-                Enforce::DryRun => vec![default, floor],
+                Enforce::Yes => (floor, None),
+                Enforce::DryRun => (default, Some(floor)),
             }
         }
     };
-    if floors.iter().any(|floor| floor.wants_tlsa(demand)) {
+    if binding.wants_tlsa(demand) {
         SeekTlsa::Yes
+    } else if watched.is_some_and(|floor| floor.wants_tlsa(demand)) {
+        SeekTlsa::ForTheRecord
     } else {
         SeekTlsa::No
     }
@@ -145,6 +149,7 @@ pub fn for_host(demand: &Demand, host: &HostFacts, settings: &PolicySettings) ->
             enforce: Arc::new(decision.enforce),
             audit: decision.audit.map(Arc::new),
             purpose: decision.purpose,
+            would_defer: decision.would_defer,
             on_failure: decision.floor.on_failure,
             sealed: Sealed,
         }),
@@ -166,6 +171,7 @@ struct Decision<'a> {
     enforce: TlsRequirement,
     audit: Option<TlsRequirement>,
     purpose: AuditPurpose,
+    would_defer: Option<DeferReason>,
 }
 
 type Decided<'a> = Result<Decision<'a>, (Floor<'a>, DeferReason)>;
@@ -205,6 +211,7 @@ impl Case<'_> {
             enforce,
             audit,
             purpose: AuditPurpose::Record,
+            would_defer: None,
         })
     }
 
@@ -212,11 +219,13 @@ impl Case<'_> {
     /// TLS.
     fn dry_run<'a>(&self, default: Floor<'a>, watched: Floor<'_>) -> Decided<'a> {
         let mut decision = self.decide(default)?;
-        if let Ok(watched) = self.decide(watched)
-            && watched.enforce.encryption == Encryption::Mandatory
-        {
-            decision.audit = Some(watched.enforce);
-            decision.purpose = AuditPurpose::DryRun;
+        match self.decide(watched) {
+            Ok(watched) if watched.enforce.encryption == Encryption::Mandatory => {
+                decision.audit = Some(watched.enforce);
+                decision.purpose = AuditPurpose::DryRun;
+            }
+            Ok(_) => {}
+            Err((_, reason)) => decision.would_defer = Some(reason),
         }
         Ok(decision)
     }

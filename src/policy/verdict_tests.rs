@@ -423,5 +423,7 @@ fn check_floor(verdict: &HostVerdict, floor: Level, host: Option<&str>) {
     assert!(host.is_some() || names.iter().all(spelled), "{names:?}");
 }
 
+#[path = "verdict_sweep_tests.rs"]
+mod sweep;
 #[path = "verdict_tlsa_tests.rs"]
 mod tlsa;

@@ -7,22 +7,22 @@ fn set(octet: u8) -> TlsaSet {
     usable(&[TlsaRdata([&[3, 1, 1], &[octet; 32][..]].concat())]).unwrap()
 }
 
-fn usable_finding() -> TlsaFinding {
+pub(super) fn usable_finding() -> TlsaFinding {
     TlsaFinding::Usable {
         base: TlsaBaseDomain(name("mx.example.net")),
         records: set(1),
     }
 }
 
-fn none_usable() -> TlsaFinding {
+pub(super) fn none_usable() -> TlsaFinding {
     TlsaFinding::NoneUsable(TlsaBaseDomain(name("mx.example.net")))
 }
 
-fn failed() -> TlsaFinding {
+pub(super) fn failed() -> TlsaFinding {
     TlsaFinding::LookupFailed(TlsaFailure::NoAnswer("SERVFAIL".into()))
 }
 
-fn bogus() -> TlsaFinding {
+pub(super) fn bogus() -> TlsaFinding {
     TlsaFinding::LookupFailed(TlsaFailure::Bogus("bogus".into()))
 }
 
@@ -58,7 +58,7 @@ fn require(level: Level) -> Rules {
     })
 }
 
-fn case(tlsa: TlsaFinding) -> Case {
+pub(super) fn case(tlsa: TlsaFinding) -> Case {
     let mut case = Case::new();
     case.host.tlsa = tlsa;
     case

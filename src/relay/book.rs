@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 pub(super) struct Book<'a> {
     message: &'a Message,
     ledger: &'a Ledger,
+    rule_name: Option<&'a str>,
     open: Vec<Entry>,
     hosts: usize,
     tried: u32,
@@ -35,6 +36,7 @@ impl<'a> Book<'a> {
     pub(super) fn new(
         message: &'a Message,
         ledger: &'a Ledger,
+        rule_name: Option<&'a str>,
         answers: Vec<(usize, oneshot::Sender<Outcome>)>,
     ) -> Self {
         let entry = |(at, answer)| Entry {
@@ -47,6 +49,7 @@ impl<'a> Book<'a> {
         Self {
             message,
             ledger,
+            rule_name,
             open,
             hosts: 0,
             tried: 0,
@@ -186,6 +189,7 @@ impl<'a> Book<'a> {
                 message: self.message,
                 recipient,
                 outcome: &outcome,
+                rule_name: self.rule_name,
                 elapsed: self.message.received_at.elapsed(),
             });
         }

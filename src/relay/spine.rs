@@ -4,8 +4,8 @@ use super::book::Book;
 use super::{Relay, Snapshot};
 use crate::delivery::outcome::Outcome;
 use crate::delivery::{
-    Deadlines, MayBeThisHost, PointOfNoReturn, Reached, Signals, Stop, Way, Withdrawn, say, share,
-    unless_withdrawn,
+    Deadlines, MayBeThisHost, PointOfNoReturn, Reached, Signals, Stop, Way, Withdrawn, WouldBlock,
+    host_label, say, share, unless_withdrawn,
 };
 use crate::discovery::{Route, RouteHost};
 use crate::message::Message;
@@ -17,12 +17,16 @@ use crate::policy::{
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 /// MX hosts tried for one message; RFC 5321 §5.1 asks for at least two.
 const MAX_HOSTS: usize = 6;
+
+/// How long mail waits for TLSA records that only a rule in dry-run wants.
+const RECORD_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A group on its way.
 #[derive(Debug)]
@@ -44,7 +48,9 @@ struct Offer {
 impl Delivery {
     /// Delivers, and answers every recipient exactly once.
     pub(super) async fn run(self, answers: Vec<(usize, oneshot::Sender<Outcome>)>) {
-        let mut book = Book::new(&self.message, &self.relay.parts.ledger, answers);
+        let rule = self.snapshot.policy.rules.for_demand(&self.demand);
+        let rule_name = rule.and_then(|rule| rule.name.as_deref());
+        let mut book = Book::new(&self.message, &self.relay.parts.ledger, rule_name, answers);
         let no_return = PointOfNoReturn::default();
         let walk = self.walk(&mut book, &no_return);
         let signals = Signals {
@@ -164,10 +170,11 @@ impl Delivery {
 
     /// Discover: the host's TLSA records, where they may matter.
     async fn tlsa(&self, route: &Route, host: &RouteHost, until: Instant) -> TlsaFinding {
-        match seek_tlsa(&self.demand, &self.snapshot.policy) {
+        let until = match seek_tlsa(&self.demand, &self.snapshot.policy) {
             SeekTlsa::No => return TlsaFinding::NotSought,
-            SeekTlsa::Yes => {}
-        }
+            SeekTlsa::ForTheRecord => until.min(Instant::now() + RECORD_PATIENCE),
+            SeekTlsa::Yes => until,
+        };
         let parts = &self.relay.parts;
         let started = Instant::now();
         let finding = match timeout_at(until, parts.discovery.tlsa(route, host)).await {
@@ -197,13 +204,29 @@ impl Delivery {
             tlsa,
         };
         match for_host(&self.demand, &facts, &self.snapshot.policy) {
-            HostVerdict::Use(policy) => Some(policy),
+            HostVerdict::Use(policy) => {
+                self.tell_dry_run(&policy, host, addresses);
+                Some(policy)
+            }
             HostVerdict::Defer(deferral) => {
                 let first = addresses.first().map(|ip| SocketAddr::new(*ip, route.port));
                 book.host_deferred(host.host.as_ref(), first, &deferral);
                 None
             }
         }
+    }
+
+    /// A rule that is tried out would not have used this host.
+    fn tell_dry_run(&self, policy: &HostPolicy, host: &RouteHost, addresses: &[IpAddr]) {
+        let Some(reason) = &policy.would_defer else {
+            return;
+        };
+        self.relay.parts.ledger.would_defer(&WouldBlock {
+            domain: &policy.subject,
+            rule_name: policy.rule_name.as_deref(),
+            host: &host_label(host.host.as_ref(), addresses),
+            failure: reason,
+        });
     }
 
     fn stop<'s>(

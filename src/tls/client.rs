@@ -22,6 +22,7 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, DnsName, ServerName, SignatureVerificationAlgorithm};
 use sha2::{Digest, Sha256};
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::slice;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -44,6 +45,22 @@ struct Shared {
     /// For the signatures of certificates.
     algorithms: &'static [&'static dyn SignatureVerificationAlgorithm],
     key_kinds: [(KeyKind, Arc<str>); KeyKind::ALL.len()],
+}
+
+/// The same client, not one that was made alike: its roots and certificates may have been read at another
+/// time.
+impl PartialEq for TlsClient {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+}
+
+impl Eq for TlsClient {}
+
+impl Hash for TlsClient {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.shared).hash(state);
+    }
 }
 
 impl fmt::Debug for TlsClient {

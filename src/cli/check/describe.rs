@@ -3,7 +3,7 @@
 use super::report::Policy;
 use crate::dns::{DnssecStatus, DnssecUnavailable, Proof, Validation};
 use crate::names::{NextHop, RuleTarget};
-use crate::policy::{Authentication, DaneTrust, Encryption, HostPolicy};
+use crate::policy::{Authentication, DaneTrust, Deferral, Encryption, HostPolicy, TlsVersion};
 
 /// Whether there is an MX lookup at all.
 pub(super) fn has_mx(hop: &NextHop) -> bool {
@@ -26,11 +26,14 @@ pub(super) fn dnssec(status: &DnssecStatus, unavailable: DnssecUnavailable) -> S
         (DnssecStatus::Off, _) => "off: no DANE".into(),
         (DnssecStatus::Works(Validation::InProcess), _) => "works, validated here".into(),
         (DnssecStatus::Works(Validation::Servers), _) => "works, validated by dns.servers".into(),
-        (DnssecStatus::Broken(why) | DnssecStatus::NoAnswer(why), DnssecUnavailable::Defer) => {
-            format!("does NOT work: {why}; all mail is deferred")
+        (DnssecStatus::NoAnswer(why), _) => {
+            format!("no DNS server answers: {why}; mail that needs DNS is deferred")
+        }
+        (DnssecStatus::Broken(why) | DnssecStatus::Untimely(why), DnssecUnavailable::Defer) => {
+            format!("does NOT work: {why}; mail that needs DNS is deferred")
         }
         (
-            DnssecStatus::Broken(why) | DnssecStatus::NoAnswer(why),
+            DnssecStatus::Broken(why) | DnssecStatus::Untimely(why),
             DnssecUnavailable::WithoutDane,
         ) => format!("does NOT work: {why}; DANE is not applied"),
     }
@@ -62,5 +65,21 @@ pub(super) fn policy(policy: &HostPolicy) -> Policy {
         },
         plaintext,
         min_version: policy.enforce.min_version.as_str(),
+        dry_run: policy.would_defer.as_ref().map(ToString::to_string),
+    }
+}
+
+/// The policy that does not use a host at all.
+pub(super) fn deferral(deferral: &Deferral, min_version: TlsVersion) -> Policy {
+    Policy {
+        level: deferral.level.as_str(),
+        source: deferral.source.as_str(),
+        subject: deferral.subject.to_string(),
+        accepts: Vec::new(),
+        dane: None,
+        dane_names: Vec::new(),
+        plaintext: "never",
+        min_version: min_version.as_str(),
+        dry_run: None,
     }
 }

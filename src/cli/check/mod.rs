@@ -9,7 +9,7 @@ mod tlsa;
 use super::{CheckArgs, Connect, Output};
 use crate::config::Config;
 use crate::delivery::outcome::Channel;
-use crate::delivery::{Call, Found, MayBeThisHost, probe, say};
+use crate::delivery::{Call, Found, MayBeThisHost, host_label, probe, say};
 use crate::discovery::{Discovery, Route, RouteHost};
 use crate::dns::{Dns, Family};
 use crate::names::{DomainName, NextHop, RuleTarget};
@@ -231,13 +231,16 @@ impl Checker<'_> {
         };
         match for_host(demand, &facts, &self.config.policy) {
             HostVerdict::Defer(deferral) => {
-                let name = seen.host.clone().unwrap_or_default();
-                let reply = say::policy_defers(&name, &deferral);
+                let label = host_label(host.host.as_ref(), addresses);
+                let reply = say::policy_defers(&label, &deferral);
+                seen.policy = Some(describe::deferral(
+                    &deferral,
+                    self.config.policy.min_version,
+                ));
                 let verdict = match deferral.reason {
-                    DeferReason::TlsaLookup(_) => Verdict::Temporary,
+                    DeferReason::TlsaLookup(_) | DeferReason::TlsaNotSought => Verdict::Temporary,
                     // It stays so until somebody mends it.
-                    DeferReason::TlsaNotSought
-                    | DeferReason::NoTlsa
+                    DeferReason::NoTlsa
                     | DeferReason::TlsaInsecure
                     | DeferReason::NoneUsable(_)
                     | DeferReason::MxInsecure => Verdict::NotDeliverable,
@@ -265,7 +268,7 @@ impl Checker<'_> {
     ) -> TlsaFinding {
         match seek_tlsa(demand, &self.config.policy) {
             SeekTlsa::No => TlsaFinding::NotSought,
-            SeekTlsa::Yes => {
+            SeekTlsa::ForTheRecord | SeekTlsa::Yes => {
                 let search = self.discovery.tlsa(route, host).await;
                 seen.tlsa = tlsa::describe(&search, route.port);
                 search.finding

@@ -60,7 +60,7 @@ pub(super) struct Host {
 /// The search for TLSA records.
 #[derive(Debug, Serialize)]
 pub(super) struct Tlsa {
-    /// `usable`, `none_usable`, `absent`, `insecure`, `bogus`, `lookup_failed`, `not_sought`.
+    /// `usable`, `none_usable`, `absent`, `insecure`, `bogus`, `lookup_failed`.
     pub finding: &'static str,
     /// Why the lookup failed.
     pub failure: Option<String>,
@@ -114,6 +114,8 @@ pub(super) struct Policy {
     /// Whether mail may go in the clear: `never`, `possible`, `always`.
     pub plaintext: &'static str,
     pub min_version: &'static str,
+    /// Why the rule, which is only tried out, would not use the host.
+    pub dry_run: Option<String>,
 }
 
 #[derive(Debug, Serialize)]

@@ -122,7 +122,14 @@ fn write_policy(out: &mut String, policy: &Policy) -> std::fmt::Result {
         write!(out, ", {dane}: a TLSA record must match")?;
         write!(out, " (DANE-TA: name {})", policy.dane_names.join(" or "))?;
     }
-    writeln!(out, ", plaintext {}", policy.plaintext)
+    writeln!(out, ", plaintext {}", policy.plaintext)?;
+    match &policy.dry_run {
+        Some(reason) => writeln!(
+            out,
+            "    dry-run    the rule would hold mail back: {reason}"
+        ),
+        None => Ok(()),
+    }
 }
 
 fn write_matches(out: &mut String, visit: &Visit) -> std::fmt::Result {

@@ -118,6 +118,11 @@ const PROBLEMS: &[(&str, &str)] = &[
          loopback; write \"validate\", or trust_remote_ad = true if nobody can sit on the way to it",
     ),
     (
+        "[dns]\ndnssec = \"off\"\n[[rule]]\ndomains = [\"a.example\"]\nrequire = \"dane-only\"",
+        "6:11: rule 1: require: \"dane-only\" would hold all mail back while dns.dnssec is \"off\"; turn \
+         DNSSEC on, or choose another level",
+    ),
+    (
         "[policy]\ndefault = \"dane\"",
         "3:11: policy.default: cannot be \"dane\"; write \"may\", \"encrypt\" or \"verify\"; the \
          others need a [[rule]]",
@@ -167,6 +172,10 @@ fn problems_say_where_what_and_how_to_mend() {
 }
 
 const BAD_RULES: &[(&str, &str)] = &[
+    (
+        "require = \"dane\"\nnext_hop = \"[192.0.2.1]\"",
+        "next_hop: an address has no name below which level \"dane\" could find TLSA records",
+    ),
     (
         "require = \"dane\"\nmatch = [\"mx.example.com\"]",
         "match: does not go with level \"dane\"",

@@ -97,6 +97,7 @@ impl Target<'_> {
             source: self.source(address.ip()),
             hostname: self.hostname().clone(),
             loops: self.loops,
+            tls: self.tls.clone(),
         }
     }
 

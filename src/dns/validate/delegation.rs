@@ -52,10 +52,13 @@ impl Fork {
             let ttl = verified.ttl;
             return Ok(Self { way, ttl });
         }
-        // Where there is an alias there is no zone cut (RFC 1034 §3.6.2, RFC 6672 §2.3). At worst, if it
-        // comes from a wildcard that does not apply, too much is taken for signed.
+        // Where there is an alias there is no zone cut (RFC 1034 §3.6.2, RFC 6672 §2.3), if it is there.
         if let Some(set) = alias_at(&reply.answers, name, zone) {
             let verified = signature::verify(&set, zone, now, budget)?;
+            if let Origin::Wildcard { encloser } = verified.origin {
+                let denials = Denials::collect(&reply.authorities, zone, now, budget)?;
+                denials.no_closer_match(set.owner, encloser, budget)?;
+            }
             let way = if set.record_type == RecordType::CNAME {
                 Way::NoCut
             } else {
@@ -188,25 +191,42 @@ mod tests {
         let wild = zone.answer(&name("*.w.z."), RecordType::CNAME, &name("x.w.z."));
         let dname = zone.answer(&name("d.z."), RecordType::DNAME, &name("d.z."));
         let wild_ds = zone.answer(&name("*.s.z."), RecordType::DS, &name("x.s.z."));
-        let bare = vec![raw(
-            &name("d.z."),
-            RecordType::DNAME,
-            60,
-            wire(&name("elsewhere.")),
-        )];
-        for (what, at, answers, expected) in [
-            ("CNAME", "a.z.", alias, "no cut"),
-            ("CNAME of a wildcard", "x.w.z.", wild, "no cut"),
-            ("DNAME", "x.d.z.", dname, "nothing below"),
-            ("DNAME without signature", "x.d.z.", bare, "no signature"),
+        let target = wire(&name("elsewhere."));
+        let bare = vec![raw(&name("d.z."), RecordType::DNAME, 60, target)];
+        let proof = zone.deny(&name("x.w.z."));
+        for (what, at, answers, authorities, expected) in [
+            ("CNAME", "a.z.", alias, vec![], "no cut"),
+            (
+                "CNAME of a wildcard",
+                "x.w.z.",
+                wild.clone(),
+                proof,
+                "no cut",
+            ),
+            (
+                "without its proof",
+                "x.w.z.",
+                wild,
+                vec![],
+                "no proof of absence",
+            ),
+            ("DNAME", "x.d.z.", dname, vec![], "nothing below"),
+            (
+                "DNAME without signature",
+                "x.d.z.",
+                bare,
+                vec![],
+                "no signature",
+            ),
             (
                 "DS of a wildcard",
                 "x.s.z.",
                 wild_ds,
+                vec![],
                 "no proof that no closer name matches a wildcard",
             ),
         ] {
-            assert_eq!(say(&zone, at, answers, vec![]), expected, "{what}");
+            assert_eq!(say(&zone, at, answers, authorities), expected, "{what}");
         }
     }
 }
