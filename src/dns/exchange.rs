@@ -3,7 +3,7 @@
 
 use super::LookupFailure;
 use super::query::{Asking, Form, Turn, query_for};
-use super::wire::{Explanation, Flags, HEADER, Reply};
+use super::wire::{Flags, HEADER, Reply, explained, mnemonic};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use hickory_resolver::proto::op::{Message, Query, ResponseCode};
@@ -37,6 +37,23 @@ pub(super) struct Answered {
     pub server: usize,
 }
 
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) struct Unanswered {
+    pub failure: LookupFailure,
+    /// What the server said, if it said anything.
+    pub code: Option<ResponseCode>,
+}
+
+impl From<LookupFailure> for Unanswered {
+    fn from(failure: LookupFailure) -> Self {
+        Self {
+            failure,
+            code: None,
+        }
+    }
+}
+
 /// The servers that are asked, the one that answered last first.
 pub(super) struct Servers {
     addresses: Vec<SocketAddr>,
@@ -66,16 +83,16 @@ impl Servers {
         asking: Asking,
         turn: Turn,
         deadline: Instant,
-    ) -> Result<Answered, LookupFailure> {
+    ) -> Result<Answered, Unanswered> {
         let Ok(Ok(_slot)) = timeout_at(deadline, self.slots.acquire()).await else {
-            return Err(LookupFailure::TimedOut);
+            return Err(LookupFailure::TimedOut.into());
         };
         let patience = deadline.saturating_duration_since(Instant::now()) / 4;
         let mut plan = self.plan(turn);
         let form = Form { asking, turn };
         let mut running = FuturesUnordered::new();
         let mut next_at = Instant::now();
-        let mut failure = LookupFailure::TimedOut;
+        let mut unanswered = Unanswered::from(LookupFailure::TimedOut);
         loop {
             if running.is_empty() || Instant::now() >= next_at {
                 match plan.pop_front() {
@@ -87,7 +104,7 @@ impl Servers {
                     }
                     None if running.is_empty() => {
                         self.pass_over();
-                        return Err(failure);
+                        return Err(unanswered);
                     }
                     None => {}
                 }
@@ -99,17 +116,17 @@ impl Servers {
                         return Ok(Answered { reply, server });
                     }
                     Err(reason) => {
-                        if !matches!(reason, LookupFailure::Malformed(_)) {
+                        if !matches!(reason.failure, LookupFailure::Malformed(_)) {
                             plan.retain(|other| *other != server);
                         }
-                        failure = reason;
+                        unanswered = reason;
                         next_at = Instant::now();
                     }
                 },
                 () = sleep_until(next_at), if !plan.is_empty() => {}
                 () = sleep_until(deadline) => {
                     self.pass_over();
-                    return Err(failure);
+                    return Err(unanswered);
                 }
             }
         }
@@ -129,7 +146,7 @@ impl Servers {
         question: &Query,
         asking: Asking,
         deadline: Instant,
-    ) -> Result<Reply, LookupFailure> {
+    ) -> Result<Reply, Unanswered> {
         let address = self.addresses[server];
         let form = Form {
             asking,
@@ -141,7 +158,7 @@ impl Servers {
                 return result;
             }
         }
-        Err(LookupFailure::TimedOut)
+        Err(LookupFailure::TimedOut.into())
     }
 
     /// Whom to ask in which order, as indices; one that is to be avoided only if there is no other.
@@ -160,7 +177,7 @@ impl Servers {
 }
 
 /// Asks one server; an old one that chokes on EDNS once more without (RFC 6891 §6.2.2).
-async fn attempt(server: SocketAddr, question: &Query, form: Form) -> Result<Reply, LookupFailure> {
+async fn attempt(server: SocketAddr, question: &Query, form: Form) -> Result<Reply, Unanswered> {
     let mut reply = over_udp_or_tcp(server, query_for(question, form, Some(form.edns()))).await?;
     if matches!(
         reply.code,
@@ -172,41 +189,15 @@ async fn attempt(server: SocketAddr, question: &Query, form: Form) -> Result<Rep
     if matches!(code, ResponseCode::NoError | ResponseCode::NXDomain) {
         return Ok(reply);
     }
-    Err(LookupFailure::ServerFailure(format!(
+    let said = format!(
         "{} from {server}{}",
         mnemonic(code),
         explained(&reply.explanations)
-    )))
-}
-
-/// What the server says of its failure (RFC 8914), as an addition to a sentence.
-pub(super) fn explained(explanations: &[Explanation]) -> String {
-    let texts = explanations.iter().map(|Explanation { code, text }| {
-        let code = format!("; EDE {code}");
-        match &text[..] {
-            "" => code,
-            _ => format!("{code}: {text}"),
-        }
-    });
-    texts.collect()
-}
-
-/// How a server says that it has failed, or that the answer is bogus.
-pub(super) const SERVFAIL: &str = "SERVFAIL";
-
-/// The code as tools print it (RFC 1035 §4.1.1, RFC 2136 §2.2).
-fn mnemonic(code: ResponseCode) -> String {
-    let names = [
-        (ResponseCode::FormErr, "FORMERR"),
-        (ResponseCode::ServFail, SERVFAIL),
-        (ResponseCode::NotImp, "NOTIMP"),
-        (ResponseCode::Refused, "REFUSED"),
-        (ResponseCode::NotAuth, "NOTAUTH"),
-    ];
-    match names.iter().find(|(known, _)| *known == code) {
-        Some((_, name)) => (*name).into(),
-        None => format!("RCODE {}", u16::from(code)),
-    }
+    );
+    Err(Unanswered {
+        failure: LookupFailure::ServerFailure(said),
+        code: Some(code),
+    })
 }
 
 async fn over_udp_or_tcp(server: SocketAddr, query: Message) -> Result<Reply, LookupFailure> {

@@ -2,7 +2,7 @@
 
 use super::approach::Approach;
 use super::cache::Asker;
-use super::exchange::{Answered, SERVFAIL};
+use super::exchange::{Answered, Unanswered};
 use super::interpret::{self, Chain, Found, Step};
 use super::judge::Judged;
 use super::probe::Prober;
@@ -12,7 +12,7 @@ use super::trust::{Trust, Work};
 use super::upstream::{Told, Upstream, failure_label};
 use super::wire::{Flags, Reply};
 use super::{Answer, Existence, FAILURE, LookupFailure, POSITIVE, Proof};
-use hickory_resolver::proto::op::Query;
+use hickory_resolver::proto::op::{Query, ResponseCode};
 use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -149,8 +149,8 @@ impl Lookup {
                 let judged = self.judge(&reply, asked, approach, work).await;
                 (Some(server), judged)
             }
-            Err(failure) => {
-                let failure = self.second_look(query, failure, approach, work).await;
+            Err(unanswered) => {
+                let failure = self.second_look(query, unanswered, approach, work).await;
                 (None, Err(failure))
             }
         };
@@ -191,20 +191,20 @@ impl Lookup {
     async fn second_look(
         &self,
         query: &Query,
-        failure: LookupFailure,
+        Unanswered { failure, code }: Unanswered,
         approach: Approach,
         work: &Work,
     ) -> LookupFailure {
-        let LookupFailure::ServerFailure(what) = &failure else {
-            return failure;
-        };
-        if !approach.believes() || !what.starts_with(SERVFAIL) {
+        if !approach.believes() || code != Some(ResponseCode::ServFail) {
             return failure;
         }
         let servers = &self.upstream.servers;
         let asked = servers.ask(query, Asking::Signatures, Turn::First, work.deadline);
         match asked.await {
-            Ok(_) => LookupFailure::Bogus(format!("{}: {what}", query.name().to_ascii())),
+            Ok(_) => {
+                let name = query.name().to_ascii();
+                LookupFailure::Bogus(format!("{name}: {failure}"))
+            }
             Err(_) => failure,
         }
     }

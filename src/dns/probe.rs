@@ -10,6 +10,7 @@
 
 use super::approach::Approach;
 use super::cache::{Cache, Entry};
+use super::exchange::Unanswered;
 use super::query::Asking;
 use super::trust::{Trust, anchor_keys};
 use super::upstream::Upstream;
@@ -336,7 +337,8 @@ impl Probe<'_> {
         version.set_query_class(DNSClass::CH);
         match self.ask(server, &version, Asking::Verdict).await {
             Ok(reply) if reply.flags.has(Flags::AUTHENTIC) || is_dnsmasq(&reply) => Validates::No,
-            Ok(_) | Err(LookupFailure::ServerFailure(_)) => Validates::Seems,
+            Ok(_) => Validates::Seems,
+            Err(unanswered) if unanswered.code.is_some() => Validates::Seems,
             Err(_) => Validates::No,
         }
     }
@@ -344,15 +346,10 @@ impl Probe<'_> {
     async fn keys(&self, server: usize, asking: Asking) -> Result<Reply, Trouble> {
         let query = Query::query(self.anchor.zone.clone(), RecordType::DNSKEY);
         let asked = self.ask(server, &query, asking).await;
-        asked.map_err(|failure| Trouble::NoAnswer(self.says(server, &failure)))
+        asked.map_err(|unanswered| Trouble::NoAnswer(self.says(server, &unanswered.failure)))
     }
 
-    async fn ask(
-        &self,
-        server: usize,
-        query: &Query,
-        asking: Asking,
-    ) -> Result<Reply, LookupFailure> {
+    async fn ask(&self, server: usize, query: &Query, asking: Asking) -> Result<Reply, Unanswered> {
         let servers = &self.upstream.servers;
         servers.ask_one(server, query, asking, self.deadline).await
     }

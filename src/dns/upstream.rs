@@ -54,7 +54,7 @@ impl Upstream {
             let asked = self.servers.ask(query, Asking::Signatures, turn, deadline);
             let (server, result) = match asked.await {
                 Ok(Answered { reply, server }) => (Some(server), read(&reply)),
-                Err(failure) => (None, Err(failure)),
+                Err(unanswered) => (None, Err(unanswered.failure)),
             };
             self.count(query.query_type(), told(&result));
             match (result, server) {

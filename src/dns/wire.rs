@@ -294,6 +294,33 @@ fn explanations(data: &[u8]) -> Vec<Explanation> {
     found
 }
 
+/// What the server says of its failure (RFC 8914), as an addition to a sentence.
+pub(super) fn explained(explanations: &[Explanation]) -> String {
+    let texts = explanations.iter().map(|Explanation { code, text }| {
+        let code = format!("; EDE {code}");
+        match &text[..] {
+            "" => code,
+            _ => format!("{code}: {text}"),
+        }
+    });
+    texts.collect()
+}
+
+/// The code as tools print it (RFC 1035 §4.1.1, RFC 2136 §2.2).
+pub(super) fn mnemonic(code: ResponseCode) -> String {
+    let names = [
+        (ResponseCode::FormErr, "FORMERR"),
+        (ResponseCode::ServFail, "SERVFAIL"),
+        (ResponseCode::NotImp, "NOTIMP"),
+        (ResponseCode::Refused, "REFUSED"),
+        (ResponseCode::NotAuth, "NOTAUTH"),
+    ];
+    match names.iter().find(|(known, _)| *known == code) {
+        Some((_, name)) => (*name).into(),
+        None => format!("RCODE {}", u16::from(code)),
+    }
+}
+
 /// Octets before the names in the data, and how many names there are, of types whose names may be
 /// compressed: those of RFC 1035 §3.3, and those that receivers are to decompress (RFC 3597 §4).
 fn compressible(record_type: RecordType) -> Option<(usize, usize)> {
