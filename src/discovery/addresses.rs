@@ -207,6 +207,37 @@ mod tests {
         }
     }
 
+    /// DANE needs one family whose addresses are secure, not both (RFC 7672 §2.2.2).
+    #[test]
+    fn the_better_proven_family_counts() {
+        let answer = |ip: &str, canonical: &str, proof| -> Looked {
+            Ok(Arc::new(Answer {
+                records: ips(&[ip]),
+                existence: Existence::Present,
+                proof,
+                canonical: DomainName::parse(canonical).unwrap(),
+                expires: Instant::now(),
+            }))
+        };
+        for (v4, v6, expected) in [
+            (Proof::Secure, Proof::Secure, (Proof::Secure, "four.test")),
+            (Proof::Secure, Proof::Insecure, (Proof::Secure, "four.test")),
+            (Proof::Insecure, Proof::Secure, (Proof::Secure, "six.test")),
+            (
+                Proof::Insecure,
+                Proof::Insecure,
+                (Proof::Insecure, "four.test"),
+            ),
+        ] {
+            let four = answer("192.0.2.1", "four.test", v4);
+            let six = answer("2001:db8::1", "six.test", v6);
+            let merged = merge(four, six).unwrap();
+            let got = (merged.proof, merged.canonical.as_str());
+            assert_eq!(got, expected, "{v4:?} {v6:?}");
+            assert_eq!((merged.v4.len(), merged.v6.len()), (1, 1));
+        }
+    }
+
     #[test]
     fn one_family_does_not_hide_the_other() {
         let answer = |list: &[&str], existence| -> Looked {

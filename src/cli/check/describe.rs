@@ -1,9 +1,12 @@
 //! Values of the pipeline in the words of a report.
 
 use super::report::Policy;
+use crate::dane::Usage;
 use crate::dns::{DnssecStatus, DnssecUnavailable, Proof, Validation};
 use crate::names::{NextHop, RuleTarget};
-use crate::policy::{Authentication, DaneTrust, Deferral, Encryption, HostPolicy, TlsVersion};
+use crate::policy::{
+    Authentication, DaneRequirement, DaneTrust, Deferral, Encryption, HostPolicy, TlsVersion,
+};
 
 /// Whether there is an MX lookup at all.
 pub(super) fn has_mx(hop: &NextHop) -> bool {
@@ -60,13 +63,19 @@ pub(super) fn policy(policy: &HostPolicy) -> Policy {
             DaneTrust::Half => "half-dane",
         }),
         dane_names: match &policy.enforce.dane {
-            Some(dane) => dane.names.iter().map(ToString::to_string).collect(),
-            None => Vec::new(),
+            Some(dane) if wants_names(dane) => dane.names.iter().map(ToString::to_string).collect(),
+            Some(_) | None => Vec::new(),
         },
         plaintext,
         min_version: policy.enforce.min_version.as_str(),
         dry_run: policy.would_defer.as_ref().map(ToString::to_string),
     }
+}
+
+/// Names count under DANE-TA alone (RFC 7672 §3.1.1).
+fn wants_names(dane: &DaneRequirement) -> bool {
+    let records = dane.records.records();
+    records.iter().any(|tlsa| tlsa.usage == Usage::TrustAnchor)
 }
 
 /// The policy that does not use a host at all.

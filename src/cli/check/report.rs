@@ -109,7 +109,7 @@ pub(super) struct Policy {
     pub accepts: Vec<String>,
     /// Whether a TLSA record must match: `dane`, `half-dane`.
     pub dane: Option<&'static str>,
-    /// Names of which a certificate under DANE-TA must carry one.
+    /// Names of which a certificate under DANE-TA must carry one; empty if no record is of that usage.
     pub dane_names: Vec<String>,
     /// Whether mail may go in the clear: `never`, `possible`, `always`.
     pub plaintext: &'static str,

@@ -89,12 +89,12 @@ fn write_host(out: &mut String, host: &Host) -> std::fmt::Result {
 fn write_tlsa(out: &mut String, tlsa: &Tlsa) -> std::fmt::Result {
     write!(out, "    TLSA       {}", tlsa.finding.replace('_', " "))?;
     match (&tlsa.failure, tlsa.asked.as_slice()) {
-        (Some(failure), _) => writeln!(out, ": {failure}")?,
+        (Some(failure), []) => writeln!(out, ": {failure}")?,
         (None, []) => writeln!(
             out,
             ": nobody asks, the host's name is not secured by DNSSEC"
         )?,
-        (None, _) => writeln!(out)?,
+        (Some(_) | None, _) => writeln!(out)?,
     }
     for question in &tlsa.asked {
         writeln!(out, "      {}: {}", question.name, question.answer)?;
@@ -120,7 +120,10 @@ fn write_policy(out: &mut String, policy: &Policy) -> std::fmt::Result {
     }
     if let Some(dane) = policy.dane {
         write!(out, ", {dane}: a TLSA record must match")?;
-        write!(out, " (DANE-TA: name {})", policy.dane_names.join(" or "))?;
+        if !policy.dane_names.is_empty() {
+            let names = policy.dane_names.join(" or ");
+            write!(out, ", under usage 2 with a certificate for {names}")?;
+        }
     }
     writeln!(out, ", plaintext {}", policy.plaintext)?;
     match &policy.dry_run {
