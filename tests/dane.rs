@@ -481,6 +481,24 @@ async fn a_secure_alias_of_an_insecure_host_may_have_tlsa_itself() {
     assert_eq!(said(&world.send("x@a.test").await), (451, "4.7.5"));
 }
 
+/// Where the alias is known to be unsigned, nobody is asked for it again: such servers are the ones that choke.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_insecure_alias_is_not_asked_for_once_more() {
+    let world = World::new()
+        .validating()
+        .host("host.plain.test", Script::default())
+        .dns(|dns| {
+            dns.mx("a.test", 10, "mx.a.test")
+                .cname("mx.a.test", "host.plain.test")
+                .fault("mx.a.test", RecordType::CNAME, Fault::ServFail);
+        })
+        .start()
+        .await;
+    let reply = world.send("x@a.test").await;
+    assert!(reply.code == 250 && reply.contains(", may)"), "{reply}");
+    assert_eq!(world.net.dns.queries("mx.a.test", RecordType::CNAME), 0);
+}
+
 /// RFC 7672 §2.2.2: an error at the target does not send us to the alias.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_error_at_the_alias_s_target_is_not_absence_there() {

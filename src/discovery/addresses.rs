@@ -23,6 +23,8 @@ pub(super) struct Addresses {
     /// Of the better proven family: each may come from servers of its own, and DANE needs one (RFC 7672
     /// §2.2.2).
     pub proof: Proof,
+    /// As in [`Answer::first_alias`].
+    pub first_alias: Option<Proof>,
 }
 
 impl Addresses {
@@ -98,6 +100,7 @@ pub(super) fn merge(v4: Looked, v6: Looked) -> Result<Addresses, HostFailure> {
         v6: v6_records,
         canonical: best.canonical.clone(),
         proof: best.proof,
+        first_alias: best.first_alias,
     })
 }
 
@@ -195,6 +198,7 @@ mod tests {
                     .collect(),
                 canonical: name(),
                 proof: Proof::Insecure,
+                first_alias: None,
             };
             let arranged = addresses.arranged(preference, &mut fastrand::Rng::with_seed(3));
             let families: String = arranged
@@ -216,6 +220,7 @@ mod tests {
                 existence: Existence::Present,
                 proof,
                 canonical: DomainName::parse(canonical).unwrap(),
+                first_alias: None,
                 expires: Instant::now(),
             }))
         };
@@ -246,6 +251,7 @@ mod tests {
                 existence,
                 proof: Proof::Insecure,
                 canonical: name(),
+                first_alias: None,
                 expires: Instant::now(),
             }))
         };

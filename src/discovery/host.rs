@@ -77,5 +77,6 @@ async fn only(dns: &Dns, host: &DomainName, family: Family) -> Result<Addresses,
         v6,
         canonical: answer.canonical.clone(),
         proof: answer.proof,
+        first_alias: answer.first_alias,
     })
 }

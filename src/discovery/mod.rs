@@ -59,6 +59,8 @@ pub struct RouteHost {
     pub canonical: Option<DomainName>,
     /// Whether the addresses are secured by DNSSEC, aliases on the way to them included.
     pub proof: Proof,
+    /// Whether the host's own name is a securely published alias; `None` if it is none or that is not known.
+    pub first_alias: Option<Proof>,
     pub addresses: Result<Vec<IpAddr>, HostFailure>,
 }
 

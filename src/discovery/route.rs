@@ -236,11 +236,13 @@ impl Resolved {
             .found
             .as_ref()
             .map_or(Proof::Insecure, |found| found.proof);
+        let first_alias = self.found.as_ref().ok().and_then(|found| found.first_alias);
         let preference = settings.address_preference;
         RouteHost {
             host: Some(MxHost(self.candidate.host)),
             canonical,
             proof,
+            first_alias,
             addresses: self
                 .found
                 .map(|found| found.arranged(preference, &mut fastrand::Rng::new())),
@@ -253,6 +255,7 @@ fn at_address(ip: IpAddr) -> RouteHost {
         host: None,
         canonical: None,
         proof: Proof::Insecure,
+        first_alias: None,
         addresses: Ok(vec![ip]),
     }
 }

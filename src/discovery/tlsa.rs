@@ -86,11 +86,12 @@ impl Discovery {
             bases.push(TlsaBaseDomain(canonical.clone()));
         }
         if canonical != name {
-            let is_secure = host.proof == Proof::Secure || {
-                let alias = self.dns.alias(name).await?;
-                alias.proof == Proof::Secure && alias.existence == Existence::Present
+            let alias = match (host.proof, host.first_alias) {
+                (Proof::Secure, _) => Proof::Secure,
+                (Proof::Insecure, Some(known)) => known,
+                (Proof::Insecure, None) => self.dns.alias(name).await?.proof,
             };
-            if is_secure {
+            if alias == Proof::Secure {
                 bases.push(TlsaBaseDomain(name.clone()));
             }
         }

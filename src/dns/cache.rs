@@ -178,6 +178,7 @@ mod tests {
             existence: Existence::Present,
             proof: Proof::Insecure,
             canonical: DomainName::parse("example.com").unwrap(),
+            first_alias: None,
             expires: Instant::now(),
         }))
     }

@@ -14,6 +14,8 @@ use std::sync::Arc;
 pub(super) struct Judged {
     pub step: Step,
     pub proof: Proof,
+    /// See [`super::Answer::first_alias`].
+    pub first_alias: Option<Proof>,
 }
 
 /// What a part of a reply is worth, and for how many seconds.
@@ -68,17 +70,18 @@ impl Trust {
             mut chain,
             step,
         } = reading;
-        let mut worth = Worth::SECURE;
-        for link in &links {
-            worth = worth.and(self.link(reply, link, work).await?);
-        }
+        let (mut worth, first_alias) = self.links(reply, &links, work).await?;
         chain.ttl = chain.ttl.min(worth.ttl);
         let mut found = match step {
             Step::Done(found) => found,
             Step::Follow(target, _) => {
                 let step = Step::Follow(target, chain);
                 let proof = worth.proof;
-                return Ok(Judged { step, proof });
+                return Ok(Judged {
+                    step,
+                    proof,
+                    first_alias,
+                });
             }
         };
         let own = if found.existence == Existence::Present {
@@ -102,7 +105,11 @@ impl Trust {
                 Err(LookupFailure::Bogus(_)) if !links.is_empty() => {
                     let step = Step::Follow(found.owner, chain);
                     let proof = worth.proof;
-                    return Ok(Judged { step, proof });
+                    return Ok(Judged {
+                        step,
+                        proof,
+                        first_alias,
+                    });
                 }
                 Err(failure) => return Err(failure),
             }
@@ -112,7 +119,25 @@ impl Trust {
         Ok(Judged {
             step: Step::Done(found),
             proof: worth.proof,
+            first_alias,
         })
+    }
+
+    /// What a chain of aliases is worth, and its first link by itself.
+    async fn links(
+        self: &Arc<Self>,
+        reply: &Reply,
+        links: &[Link],
+        work: &mut Work,
+    ) -> Result<(Worth, Option<Proof>), LookupFailure> {
+        let mut worth = Worth::SECURE;
+        let mut first = None;
+        for link in links {
+            let own = self.link(reply, link, work).await?;
+            first = first.or(Some(own.proof));
+            worth = worth.and(own);
+        }
+        Ok((worth, first))
     }
 
     async fn link(

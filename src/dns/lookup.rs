@@ -45,6 +45,7 @@ struct Asked {
 struct Resolved {
     found: Found,
     proof: Proof,
+    first_alias: Option<Proof>,
     /// Nothing is to be kept longer.
     longest: Duration,
 }
@@ -82,8 +83,10 @@ impl Lookup {
             chain: Chain::EMPTY,
         };
         let mut proof = Proof::Secure;
+        let mut first_alias = None;
         loop {
             let judged = self.ask(&asked, approach, &mut work).await?;
+            first_alias = first_alias.or(judged.first_alias);
             if judged.proof == Proof::Insecure {
                 proof = Proof::Insecure;
             }
@@ -96,6 +99,7 @@ impl Lookup {
                     return Ok(Resolved {
                         found,
                         proof,
+                        first_alias,
                         longest,
                     });
                 }
@@ -182,8 +186,13 @@ impl Lookup {
             }
             Approach::BelieveOnlyAd => return Err(LookupFailure::DnssecBroken),
         };
-        let step = reading.step;
-        Ok(Judged { step, proof })
+        // AD speaks for all of it, or says nothing of any part.
+        let first_alias = (authentic && !reading.links.is_empty()).then_some(proof);
+        Ok(Judged {
+            step: reading.step,
+            proof,
+            first_alias,
+        })
     }
 
     /// Whether a validating server's failure means that the answer is bogus: then it has one, and gives
@@ -214,6 +223,7 @@ fn answer<T>(resolved: Resolved, question: &Question<T>, now: Instant) -> Answer
     let Resolved {
         found,
         proof,
+        first_alias,
         longest,
     } = resolved;
     let (shortest, most) = match found.existence {
@@ -229,6 +239,7 @@ fn answer<T>(resolved: Resolved, question: &Question<T>, now: Instant) -> Answer
         existence: found.existence,
         proof,
         canonical: name_of(&found.owner).unwrap_or_else(|| question.name.clone()),
+        first_alias,
         expires: now + ttl.min(longest),
     }
 }

@@ -52,6 +52,8 @@ pub struct Answer<T> {
     pub proof: Proof,
     /// The name at the end of the CNAME chain, where the records are.
     pub canonical: DomainName,
+    /// Of the first alias by itself; `None` if there is none, or if that is not known.
+    pub first_alias: Option<Proof>,
     /// When the answer, of whatever kind, stops being good.
     pub expires: Instant,
 }
