@@ -4,50 +4,10 @@
 
 mod support;
 
-use lab::Internet;
 use lab::ca::Cert;
 use lab::dns::{Fault, RecordType};
 use serde_json::Value;
-use support::{Daemon, Exit, Script, World, WorldBuilder, ipv6};
-use tempfile::TempDir;
-
-/// An Internet and a configuration, without a daemon.
-struct Bench {
-    net: Internet,
-    directory: TempDir,
-}
-
-impl Bench {
-    async fn of(builder: WorldBuilder) -> Self {
-        let (net, config) = builder.config("dns.timeout = '1s'").prepare().await;
-        let directory = tempfile::tempdir().unwrap();
-        let config = config.replace("STATE", &directory.path().display().to_string());
-        std::fs::write(directory.path().join("sealpost.toml"), config).unwrap();
-        Self { net, directory }
-    }
-
-    async fn check(&self, words: &[&str]) -> Exit {
-        let file = self.directory.path().join("sealpost.toml");
-        let mut arguments = vec![
-            "check".to_owned(),
-            "--config".to_owned(),
-            file.display().to_string(),
-        ];
-        arguments.extend(words.iter().map(|word| (*word).to_owned()));
-        let run = move || {
-            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-            Daemon::command(&arguments)
-        };
-        tokio::task::spawn_blocking(run).await.unwrap()
-    }
-
-    async fn json(&self, words: &[&str]) -> (Option<i32>, Vec<Value>) {
-        let exit = self.check(&[&["--json"], words].concat()).await;
-        let reports =
-            serde_json::from_str(&exit.stdout).unwrap_or_else(|e| panic!("{e}: {exit:?}"));
-        (exit.code, reports)
-    }
-}
+use support::{Bench, Daemon, Script, World, WorldBuilder, ipv6};
 
 const VERIFY: &str = "[[rule]]\ndomains = ['v.test', 's.test', 'clear.test']\nrequire = 'verify'";
 

@@ -4,47 +4,15 @@
 
 mod support;
 
-use lab::Internet;
 use lab::ca::{Cert, Intermediate};
 use lab::dns::{Fault, RecordType};
 use serde_json::Value;
-use support::{Daemon, Exit, Script, World, WorldBuilder};
-use tempfile::TempDir;
+use support::{Bench, Script, World, WorldBuilder};
 
-/// An Internet and a configuration, without a daemon.
-struct Bench {
-    net: Internet,
-    directory: TempDir,
-}
-
-impl Bench {
-    async fn of(builder: WorldBuilder) -> Self {
-        let (net, config) = builder.config("dns.timeout = '1s'").prepare().await;
-        let directory = tempfile::tempdir().unwrap();
-        let config = config.replace("STATE", &directory.path().display().to_string());
-        std::fs::write(directory.path().join("sealpost.toml"), config).unwrap();
-        Self { net, directory }
-    }
-
-    async fn check(&self, words: &[&str]) -> Exit {
-        let file = self.directory.path().join("sealpost.toml");
-        let mut arguments = vec!["check".to_owned(), "--config".to_owned()];
-        arguments.push(file.display().to_string());
-        arguments.extend(words.iter().map(|word| (*word).to_owned()));
-        let run = move || {
-            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-            Daemon::command(&arguments)
-        };
-        tokio::task::spawn_blocking(run).await.unwrap()
-    }
-
-    /// Exit code and report.
-    async fn json(&self, domain: &str) -> (i32, Value) {
-        let exit = self.check(&["--json", domain]).await;
-        let mut reports: Vec<Value> =
-            serde_json::from_str(&exit.stdout).unwrap_or_else(|e| panic!("{e}: {exit:?}"));
-        (exit.code.unwrap(), reports.remove(0))
-    }
+/// Exit code and report of one domain.
+async fn json(bench: &Bench, domain: &str) -> (i32, Value) {
+    let (code, mut reports) = bench.json(&[domain]).await;
+    (code.unwrap(), reports.remove(0))
 }
 
 /// good.test matches, bad.test does not, ta.test has an intermediate, odd.test has all kinds of records.
@@ -86,7 +54,7 @@ fn world() -> WorldBuilder {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_step_is_there_with_its_proof() {
     let bench = Bench::of(world()).await;
-    let (code, report) = bench.json("good.test").await;
+    let (code, report) = json(&bench, "good.test").await;
     let host = &report["hosts"][0];
     let asked = &host["tlsa"]["asked"][0];
     let visit = &host["visits"][0];
@@ -134,13 +102,13 @@ async fn the_exit_code_is_what_delivery_would_say() {
             "451 4.4.3 dane policy of fails.test",
         ),
     ] {
-        let (got, report) = bench.json(domain).await;
+        let (got, report) = json(&bench, domain).await;
         assert_eq!(got, code, "{domain}: {report:#}");
         let host = &report["hosts"][0];
         assert_eq!(host["tlsa"]["finding"], finding, "{domain}: {report:#}");
         assert!(report.to_string().contains(words), "{domain}: {report:#}");
     }
-    let (code, report) = bench.json("forged.test").await;
+    let (code, report) = json(&bench, "forged.test").await;
     assert_eq!(code, 3, "{report:#}");
     let reply = report["reply"].as_str().unwrap();
     assert!(
@@ -152,7 +120,7 @@ async fn the_exit_code_is_what_delivery_would_say() {
 #[tokio::test(flavor = "multi_thread")]
 async fn records_say_whether_they_count_and_what_they_match() {
     let bench = Bench::of(world()).await;
-    let (_, report) = bench.json("odd.test").await;
+    let (_, report) = json(&bench, "odd.test").await;
     let records = report["hosts"][0]["tlsa"]["asked"][0]["records"]
         .as_array()
         .unwrap();

@@ -25,11 +25,13 @@
 )]
 #![allow(clippy::unwrap_used, reason = "it is test code")]
 
+mod bench;
 mod config;
 mod daemon;
 mod metrics;
 mod world;
 
+pub use bench::Bench;
 pub use config::merge;
 pub use daemon::{Daemon, Exit, Log};
 pub use lab::client::{Reply, SmtpClient};
