@@ -34,12 +34,9 @@ fn sni(mx: &Mx) -> Option<String> {
 
 /// A relay that validates, and a.test in a signed zone.
 fn signed(script: Script) -> WorldBuilder {
-    World::new()
-        .validating()
-        .domain("a.test", script)
-        .dns(|dns| {
-            dns.secure("a.test");
-        })
+    World::new().domain("a.test", script).dns(|dns| {
+        dns.secure("a.test");
+    })
 }
 
 /// The same with TLSA records for its host, such as `3 1 1`.
@@ -137,7 +134,6 @@ async fn without_starttls_there_is_no_delivery() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_expired_self_signed_certificate_for_another_name_will_do_under_dane_ee() {
     let world = World::new()
-        .validating()
         .certified("a.test", |ca| {
             Script::with_identity(ca.issue(&Cert::new(["else.test"]).self_signed_ca().expired()))
         })
@@ -156,7 +152,6 @@ async fn an_expired_self_signed_certificate_for_another_name_will_do_under_dane_
 async fn under_dane_ta_the_name_of_the_next_hop_will_do_and_another_will_not() {
     for (name, code) in [("mx.a.test", 250), ("a.test", 250), ("b.test", 451)] {
         let world = World::new()
-            .validating()
             .certified("a.test", move |ca| {
                 let cert = Cert::new([name]).with_intermediate(Intermediate::Sent);
                 Script::with_identity(ca.issue(&cert))
@@ -220,7 +215,6 @@ async fn a_failed_tlsa_lookup_defers_and_never_downgrades() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_whose_lookup_fails_is_skipped_for_the_next() {
     let world = World::new()
-        .validating()
         .domain_with(
             "a.test",
             vec![
@@ -245,7 +239,6 @@ async fn a_host_whose_lookup_fails_is_skipped_for_the_next() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_insecure_host_is_not_asked_for_tlsa() {
     let world = World::new()
-        .validating()
         .domain("a.test", Script::default())
         .net(|net| {
             let owner = format!("_{}._tcp.mx.a.test", net.ports.port());
@@ -358,12 +351,9 @@ async fn only_the_strongest_digest_counts() {
 
 fn half(script: Script) -> WorldBuilder {
     // a.test is not signed, and its MX record names a host in a zone that is.
-    World::new()
-        .validating()
-        .host("mx.s.test", script)
-        .dns(|dns| {
-            dns.secure("s.test").mx("a.test", 10, "mx.s.test");
-        })
+    World::new().host("mx.s.test", script).dns(|dns| {
+        dns.secure("s.test").mx("a.test", 10, "mx.s.test");
+    })
 }
 
 /// RFC 7672 §2.2.1.
@@ -395,7 +385,6 @@ async fn an_insecure_mx_rrset_with_a_secure_host_is_half_dane() {
 async fn under_half_dane_only_the_hosts_name_counts() {
     for (name, code) in [("mx.s.test", 250), ("a.test", 451)] {
         let world = World::new()
-            .validating()
             .certified("s.test", move |ca| {
                 let cert = Cert::new([name]).with_intermediate(Intermediate::Sent);
                 Script::with_identity(ca.issue(&cert))
@@ -421,7 +410,6 @@ async fn tlsa_is_sought_at_the_alias_s_target_and_then_at_the_alias() {
         ("unusable", "right", "mx.a.test", 250), // encrypted; see below
     ] {
         let world = World::new()
-            .validating()
             .host("host.s.test", Script::default())
             .net(move |net| {
                 net.dns
@@ -464,7 +452,6 @@ async fn tlsa_is_sought_at_the_alias_s_target_and_then_at_the_alias() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secure_alias_of_an_insecure_host_may_have_tlsa_itself() {
     let world = World::new()
-        .validating()
         .host("host.plain.test", Script::default())
         .net(|net| {
             net.dns
@@ -485,7 +472,6 @@ async fn a_secure_alias_of_an_insecure_host_may_have_tlsa_itself() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_insecure_alias_is_not_asked_for_once_more() {
     let world = World::new()
-        .validating()
         .host("host.plain.test", Script::default())
         .dns(|dns| {
             dns.mx("a.test", 10, "mx.a.test")
@@ -503,7 +489,6 @@ async fn an_insecure_alias_is_not_asked_for_once_more() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_error_at_the_alias_s_target_is_not_absence_there() {
     let world = World::new()
-        .validating()
         .host("host.s.test", Script::default())
         .net(|net| {
             net.dns
@@ -561,7 +546,6 @@ async fn tlsa_owners_may_be_aliases_and_wildcards() {
 async fn a_domain_without_mx_records_has_tlsa_itself() {
     for (right, code) in [(true, 250), (false, 451)] {
         let world = World::new()
-            .validating()
             .host("a.test", Script::default())
             .net(move |net| {
                 net.dns.secure("a.test");
@@ -616,9 +600,7 @@ async fn dane_only_wants_secure_records_of_a_secure_host() {
         ),
         (
             "insecure",
-            World::new()
-                .validating()
-                .domain("a.test", Script::default()),
+            World::new().domain("a.test", Script::default()),
             (451, "4.7.5"),
             "not secured by DNSSEC",
         ),
@@ -686,16 +668,16 @@ async fn level_dane_is_may_only_where_absence_or_insecurity_is_proven() {
         ),
         (
             "insecure",
-            World::new()
-                .validating()
-                .domain("a.test", Script::no_starttls()),
+            World::new().domain("a.test", Script::no_starttls()),
             250,
             "plaintext, may)",
         ),
         // Nobody validates: nothing is proven.
         (
             "off",
-            World::new().domain("a.test", Script::no_starttls()),
+            World::new()
+                .without_dnssec()
+                .domain("a.test", Script::no_starttls()),
             451,
             "STARTTLS is not offered",
         ),
@@ -739,13 +721,10 @@ async fn a_rule_and_dane_must_both_hold() {
         ("both", with_tlsa("3 1 1"), 250, "webpki)"),
         (
             "TLSA alone",
-            World::new()
-                .validating()
-                .certified("a.test", self_signed)
-                .net(|net| {
-                    net.dns.secure("a.test");
-                    net.tlsa("mx.a.test", "3 1 1");
-                }),
+            World::new().certified("a.test", self_signed).net(|net| {
+                net.dns.secure("a.test");
+                net.tlsa("mx.a.test", "3 1 1");
+            }),
             451,
             "rule policy of a.test",
         ),
@@ -812,7 +791,6 @@ async fn tls_required_no_looks_nothing_up_and_keeps_its_connection_to_itself() {
 async fn changed_records_are_never_satisfied_by_an_old_connection() {
     for idle in ["30s", "0s"] {
         let world = World::new()
-            .validating()
             .dns(|dns| {
                 dns.ttl(1).negative_ttl(1).secure("a.test");
             })
@@ -854,7 +832,6 @@ async fn changed_records_are_never_satisfied_by_an_old_connection() {
 async fn a_rule_s_next_hop_has_its_own_records() {
     for (right, code) in [(true, 250), (false, 451)] {
         let world = World::new()
-            .validating()
             .host("relay.b.test", Script::default())
             .domain("a.test", Script::default())
             .net(move |net| {
@@ -909,9 +886,7 @@ async fn a_rule_in_dry_run_tells_where_it_would_defer() {
         ("absent", signed(Script::default()), "dane-required"),
         (
             "insecure",
-            World::new()
-                .validating()
-                .domain("a.test", Script::default()),
+            World::new().domain("a.test", Script::default()),
             "dane-required",
         ),
         (

@@ -16,7 +16,6 @@ fn said(reply: &Reply) -> (u16, &str) {
 /// a.test in a signed zone with a TLSA record for its host, b.test in an unsigned one.
 fn world() -> WorldBuilder {
     World::new()
-        .validating()
         .dns(|dns| {
             dns.ttl(1).negative_ttl(1).secure("a.test");
         })
@@ -128,7 +127,6 @@ async fn without_dane_mail_flows_and_everybody_is_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_dane_a_rule_for_dane_still_means_tls_and_rejects_nothing() {
     let world = World::new()
-        .validating()
         .domain("a.test", Script::no_starttls())
         .domain("b.test", Script::default())
         .net(|net| {

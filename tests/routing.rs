@@ -35,6 +35,12 @@ async fn expect(world: &World, table: &[(&str, u16, &str, &str)]) {
 
 const FAST: &str = "dns.timeout = '1s'\nrelay.reach_timeout = '8s'";
 
+/// Whose names were asked for, but for the root's, which is probed.
+fn asked(world: &World) -> Vec<String> {
+    let names = world.net.dns.questions().into_iter().map(|q| q.name);
+    names.filter(|name| !name.is_empty()).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn only_what_is_proven_is_permanent() {
     let faulty = [
@@ -467,7 +473,7 @@ async fn an_address_literal_is_delivered_without_dns_and_without_sni() {
     let mx = world.mx("mx.a.test");
     assert_eq!(mx.messages()[0].addresses(), [format!("x@[{ip}]")]);
     assert_eq!(mx.connections()[0].tls.as_ref().unwrap().sni, None);
-    assert_eq!(world.net.dns.questions(), Vec::new());
+    assert_eq!(asked(&world), Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -924,7 +930,7 @@ async fn a_domain_that_cannot_be_one_is_refused_at_rcpt() {
             .unwrap();
         assert!((500..600).contains(&reply.code), "{address}: {reply}");
     }
-    assert_eq!(world.net.dns.questions(), Vec::new());
+    assert_eq!(asked(&world), Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]

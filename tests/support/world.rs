@@ -30,7 +30,15 @@ pub struct World {
 pub struct WorldBuilder {
     steps: Vec<Step>,
     config: Vec<String>,
-    validating: bool,
+    dnssec: Dnssec,
+}
+
+/// Whether the daemon validates.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Dnssec {
+    #[default]
+    Validate,
+    Off,
 }
 
 enum Step {
@@ -43,9 +51,10 @@ enum Step {
 }
 
 impl WorldBuilder {
-    /// The daemon validates DNSSEC, from the root of this Internet on.
-    pub fn validating(mut self) -> Self {
-        self.validating = true;
+    /// The daemon knows nothing of DNSSEC. Else it validates, from the root of this Internet on, in which all zones are
+    /// unsigned that are not declared to be signed.
+    pub fn without_dnssec(mut self) -> Self {
+        self.dnssec = Dnssec::Off;
         self
     }
 
@@ -147,10 +156,9 @@ impl WorldBuilder {
             }
         }
         let state = std::path::Path::new("STATE");
-        let base = if self.validating {
-            net.config_validating(state)
-        } else {
-            net.config(state)
+        let base = match self.dnssec {
+            Dnssec::Validate => net.config_validating(state),
+            Dnssec::Off => net.config(state),
         };
         let config = self
             .config
