@@ -10,6 +10,7 @@ mod client;
 mod dane;
 mod failure;
 mod files;
+mod issuers;
 mod path;
 mod server;
 mod sessions;

@@ -2,6 +2,7 @@
 //! one host show the same chain again and again.
 
 use super::certificate::{is_self_issued, validity};
+use super::issuers::Issuers;
 use crate::policy::CertificateProblem;
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
@@ -47,7 +48,7 @@ impl Paths {
 
     /// Whether the chain, leaf first, leads to a trusted root and is meant for servers. Names are not
     /// looked at.
-    pub(super) fn check(&self, chain: &[CertificateDer<'_>], now: SystemTime) -> Verdict {
+    pub(super) fn check(&self, chain: &[CertificateDer<'static>], now: SystemTime) -> Verdict {
         let [leaf, intermediates @ ..] = chain else {
             return Err(CertificateProblem::Missing);
         };
@@ -76,15 +77,17 @@ impl Paths {
 
     fn verify(
         &self,
-        leaf: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
+        leaf: &CertificateDer<'static>,
+        others: &[CertificateDer<'static>],
         time: UnixTime,
     ) -> Verdict {
+        // Those that may lie on the way, and not too many: a stranger's chain may be made to keep us busy.
+        let intermediates = Issuers::of(leaf, others).certificates;
         let path = |cert: &EndEntityCert<'_>| {
             cert.verify_for_usage(
                 self.algorithms.all,
                 &self.roots,
-                intermediates,
+                &intermediates,
                 time,
                 KeyUsage::server_auth(),
                 None,

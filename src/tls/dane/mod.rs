@@ -20,7 +20,6 @@
 mod anchor;
 mod by_hand;
 mod chain;
-mod issuers;
 mod name;
 mod search;
 

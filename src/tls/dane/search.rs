@@ -2,11 +2,11 @@
 //! callers.
 
 use super::anchor::{Anchor, constrains_names, may_sign_certificates};
-use super::issuers::Issuers;
 use super::{by_hand, name};
 use crate::dane::{Selector, Tlsa};
 use crate::policy::CertificateProblem;
 use crate::tls::certificate::{DistinguishedNames, public_key, validity};
+use crate::tls::issuers::Issuers;
 use crate::tls::path::problem;
 use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, TrustAnchor, UnixTime};
 use std::time::{Duration, SystemTime};
