@@ -7,6 +7,7 @@ use crate::{Arguments, Part, postfix, queue, smarthost};
 use lab::dns::DnsServer;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -67,6 +68,11 @@ impl Surroundings {
 
     pub fn resolver(&self) -> SocketAddr {
         self.dns.address()
+    }
+
+    /// Where the names' trust begins: Sealpost validates what the resolver says.
+    pub fn trust_anchor(&self) -> PathBuf {
+        self.dns.trust_anchor_file()
     }
 
     /// The port of all hosts.

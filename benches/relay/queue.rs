@@ -39,6 +39,7 @@ async fn run(
         directory: &arguments.directory,
         protocol: "lmtp",
         resolver: around.resolver(),
+        trust_anchor: around.trust_anchor(),
         port: around.port(),
         keep: arguments.keep,
     };

@@ -29,6 +29,7 @@ pub struct Setup<'a> {
     /// "smtp" or "lmtp".
     pub protocol: &'static str,
     pub resolver: SocketAddr,
+    pub trust_anchor: PathBuf,
     /// The port of all MX hosts.
     pub port: u16,
     pub keep: bool,
@@ -114,10 +115,12 @@ fn write_configuration(
     let Setup {
         protocol,
         resolver,
+        trust_anchor,
         port,
         ..
     } = setup;
     let state = state.display();
+    let anchor = trust_anchor.display();
     let text = format!(
         r#"hostname = "relay.bench.test"
 state_dir = "{state}"
@@ -128,6 +131,7 @@ protocol = "{protocol}"
 custody = "client"
 [dns]
 servers = ["{resolver}"]
+trust_anchor = "{anchor}"
 [outbound]
 port = {port}
 blocked_networks = []

@@ -82,6 +82,7 @@ impl Running {
                     directory: &arguments.directory,
                     protocol: "smtp",
                     resolver: around.resolver(),
+                    trust_anchor: around.trust_anchor(),
                     port: around.port(),
                     keep: arguments.keep,
                 };
