@@ -28,6 +28,7 @@
 mod bench;
 mod config;
 mod daemon;
+pub mod dane;
 mod metrics;
 mod world;
 
