@@ -3,6 +3,7 @@
 
 mod describe;
 mod report;
+mod sources;
 mod text;
 mod tlsa;
 
@@ -180,7 +181,7 @@ impl Checker<'_> {
                 report.hosts = join_all(hosts).await;
                 report.judge();
                 if report.sources.is_empty() {
-                    report.sources = self.sources(&chosen_by_kernel(&route)).await;
+                    report.sources = self.sources(&sources::chosen_by_kernel(&route)).await;
                 }
             }
         }
@@ -313,33 +314,6 @@ impl Checker<'_> {
         }
         visit
     }
-}
-
-/// The source addresses that the kernel takes towards a route's hosts, one of each family; nothing is
-/// sent to find them out.
-fn chosen_by_kernel(route: &Route) -> Vec<IpAddr> {
-    let targets = route
-        .hosts
-        .iter()
-        .filter_map(|host| host.addresses.as_ref().ok());
-    let targets: Vec<IpAddr> = targets.flatten().copied().collect();
-    let families = [IpAddr::is_ipv4, IpAddr::is_ipv6];
-    let first = families
-        .iter()
-        .filter_map(|of| targets.iter().find(|ip| of(ip)));
-    first
-        .filter_map(|&target| source_towards(SocketAddr::new(target, route.port)).ok())
-        .collect()
-}
-
-fn source_towards(target: SocketAddr) -> std::io::Result<IpAddr> {
-    let any: SocketAddr = match target {
-        SocketAddr::V4(_) => ([0, 0, 0, 0], 0).into(),
-        SocketAddr::V6(_) => ([0u16; 8], 0).into(),
-    };
-    let socket = std::net::UdpSocket::bind(any)?;
-    socket.connect(target)?;
-    Ok(socket.local_addr()?.ip())
 }
 
 impl Visit {
