@@ -137,6 +137,32 @@ async fn dane_can_be_turned_off_and_ignored() {
     }
 }
 
+/// `policy.default` is for domains that publish nothing: DANE takes its place, and never less than it.
+#[tokio::test(flavor = "multi_thread")]
+async fn dane_takes_the_place_of_a_default_that_authenticates() {
+    let self_signed =
+        |ca: &lab::ca::Ca| Script::with_identity(ca.issue(&Cert::new(["mx.a.test"]).self_signed()));
+    for (tlsa, code, words) in [
+        (true, 250, ", dane)"),
+        (false, 451, "default policy of a.test"),
+    ] {
+        let world = World::new()
+            .certified("a.test", self_signed)
+            .net(move |net| {
+                net.dns.secure("a.test");
+                if tlsa {
+                    net.tlsa("mx.a.test", "3 1 1");
+                }
+            })
+            .config("policy.default = 'verify'")
+            .start()
+            .await;
+        let reply = world.send("x@a.test").await;
+        assert_eq!(reply.code, code, "{reply}");
+        assert!(reply.contains(words), "{reply}");
+    }
+}
+
 /// What is published comes on top of a rule: both must hold.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rule_and_dane_must_both_hold() {

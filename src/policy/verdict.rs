@@ -299,10 +299,15 @@ impl Case<'_> {
     }
 }
 
-/// A level that already authenticates keeps its name and its source: both it and DANE must hold.
+/// A rule that already authenticates keeps its name and its source: both it and DANE must hold. The
+/// default is for domains that publish nothing: DANE takes its place where it authenticates the domain.
 fn with_dane(level: Level, floor: &Floor<'_>, dane: DaneRequirement) -> Raised {
+    let by_default = floor.source == PolicySource::Default;
     let (level, source) = match level {
         Level::None | Level::May | Level::Dane | Level::Encrypt => {
+            (Level::Dane, floor.source_of_tlsa())
+        }
+        Level::Verify if by_default && dane.trust == DaneTrust::Full => {
             (Level::Dane, floor.source_of_tlsa())
         }
         Level::Fingerprint | Level::Verify | Level::Secure | Level::DaneOnly => {

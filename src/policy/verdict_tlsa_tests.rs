@@ -77,11 +77,8 @@ fn published_records_are_added_on_top_of_the_default() {
         (Level::Encrypt, usable_finding(), "dane dane must +dane"),
         (Level::Encrypt, none_usable(), "encrypt default must"),
         (Level::Encrypt, failed(), "defer dane tlsa-lookup-failed"),
-        (
-            Level::Verify,
-            usable_finding(),
-            "verify default must webpki:mx.example.net +dane",
-        ),
+        // The default is for domains that publish nothing.
+        (Level::Verify, usable_finding(), "dane dane must +dane"),
         (
             Level::Verify,
             none_usable(),
@@ -93,6 +90,16 @@ fn published_records_are_added_on_top_of_the_default() {
         let got = said(&case.verdict(&Rules::default()));
         assert_eq!(got, expected, "{default} {:?}", case.host.tlsa);
     }
+}
+
+/// Half-dane authenticates a host, but not that it is the domain's: the default goes on to bind.
+#[test]
+fn half_dane_does_not_stand_in_for_a_default_that_authenticates() {
+    let mut case = case(usable_finding());
+    case.default = Level::Verify;
+    case.host.trust = DaneTrust::Half;
+    let got = said(&case.verdict(&Rules::default()));
+    assert_eq!(got, "verify default must webpki:mx.example.net +half");
 }
 
 #[test]
