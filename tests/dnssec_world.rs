@@ -166,19 +166,10 @@ async fn an_anchor_below_the_root_governs_its_names() {
         .secure("corp.test")
         .tlsa_raw("mx.corp.test", 25, &[3, 1, 1, 7]);
     let keys = server.honest("corp.test", RecordType::DNSKEY);
-    let key = keys
-        .answers
-        .iter()
-        .find(|r| r.record_type() == RecordType::DNSKEY)
-        .unwrap();
-    let data = lab::dns::lie::data(key);
-    let base64 = base64_of(&data[4..]);
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("anchors");
     let root = std::fs::read_to_string(server.trust_anchor_file()).unwrap();
-    let flags = u16::from_be_bytes([data[0], data[1]]);
-    let own = format!("corp.test. IN DNSKEY {flags} 3 {} {base64}\n", data[3]);
-    std::fs::write(&file, root + &own).unwrap();
+    std::fs::write(&file, root + &anchor_of("corp.test.", &keys)).unwrap();
     let settings = DnsSettings {
         servers: vec![server.address()],
         dnssec: Dnssec::Validate,
@@ -199,6 +190,57 @@ async fn an_anchor_below_the_root_governs_its_names() {
     });
     let (said, why) = ask_new().await;
     assert_eq!(said, (Verdict::Bogus, Found::Nothing), "{why}");
+}
+
+/// Nor can they lead away from it: a DNAME record above the anchor is no answer for a name below it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unsigned_zone_above_an_anchor_leads_nobody_away() {
+    let server = DnsServer::start().await.unwrap();
+    server
+        .a("www.plain.test", "192.0.2.1")
+        .zone("isle.plain.test", lab::dnssec::Zone::secure().no_ds())
+        .a("mx.isle.plain.test", "192.0.2.2");
+    let keys = server.honest("isle.plain.test", RecordType::DNSKEY);
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("anchors");
+    let root = std::fs::read_to_string(server.trust_anchor_file()).unwrap();
+    std::fs::write(&file, root + &anchor_of("isle.plain.test.", &keys)).unwrap();
+    let settings = DnsSettings {
+        servers: vec![server.address()],
+        dnssec: Dnssec::Validate,
+        trust_anchor: Some(file),
+        ..DnsSettings::default()
+    };
+    let ask_new = || async {
+        let dns = Dns::new(&settings, Arc::new(|_, _| {})).unwrap();
+        ask(&dns, "mx.isle.plain.test", RecordType::A)
+            .await
+            .unwrap()
+    };
+    assert_eq!(ask_new().await.0, (Verdict::Secure, Found::Records));
+    server.a("mx.isle.e.plain.test", "192.0.2.66");
+    let stolen = server.honest("mx.isle.e.plain.test", RecordType::A);
+    server.lie(move |question, response| {
+        if question.record_type == RecordType::A && question.name == "mx.isle.plain.test" {
+            lab::dns::lie::replace(response, &stolen);
+            let target = b"\x01e\x05plain\x04test\x00";
+            let dname = RecordType::from(39);
+            let dname = lab::dns::lie::record("plain.test", dname, 60, target);
+            response.answers.insert(0, dname);
+        }
+    });
+    let (said, why) = ask_new().await;
+    assert_eq!(said, (Verdict::Bogus, Found::Nothing), "{why}");
+}
+
+/// The first key as a line of an anchor file.
+fn anchor_of(zone: &str, keys: &lab::dns::Message) -> String {
+    let mut all = keys.answers.iter();
+    let key = all.find(|r| r.record_type() == RecordType::DNSKEY).unwrap();
+    let data = lab::dns::lie::data(key);
+    let flags = u16::from_be_bytes([data[0], data[1]]);
+    let base64 = base64_of(&data[4..]);
+    format!("{zone} IN DNSKEY {flags} 3 {} {base64}\n", data[3])
 }
 
 fn base64_of(data: &[u8]) -> String {

@@ -103,7 +103,7 @@ impl Servers {
                         next_at = Instant::now() + patience;
                     }
                     None if running.is_empty() => {
-                        self.pass_over();
+                        self.pass_over(&unanswered);
                         return Err(unanswered);
                     }
                     None => {}
@@ -125,16 +125,16 @@ impl Servers {
                 },
                 () = sleep_until(next_at), if !plan.is_empty() => {}
                 () = sleep_until(deadline) => {
-                    self.pass_over();
+                    self.pass_over(&unanswered);
                     return Err(unanswered);
                 }
             }
         }
     }
 
-    /// All that were asked have failed: the next question begins with others, if there are any.
-    fn pass_over(&self) {
-        if self.addresses.len() > MAX_SERVERS {
+    /// None of those that were asked is there: the next question begins with others, if there are any.
+    fn pass_over(&self, unanswered: &Unanswered) {
+        if self.addresses.len() > MAX_SERVERS && unanswered.code.is_none() {
             self.preferred.fetch_add(MAX_SERVERS, Ordering::Relaxed);
         }
     }

@@ -11,9 +11,13 @@ use hickory_resolver::proto::rr::{Name, RecordType};
 pub(super) enum Link {
     /// The CNAME record of this owner.
     Alias(Name),
-    /// The DNAME record of this owner, above the name, and whether the CNAME record that the server made of
+    /// The DNAME record of this owner, above this name, and whether the CNAME record that the server made of
     /// it is the right one (RFC 6672 §3.1).
-    Redirection(Name, Synthesis),
+    Redirection {
+        owner: Name,
+        from: Name,
+        synthesis: Synthesis,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +38,7 @@ pub(super) struct Hop {
 impl Hop {
     /// Whether it makes the alias that is asked for.
     pub(super) fn makes(&self, question: &Query) -> bool {
-        question.query_type() == RecordType::CNAME && matches!(self.link, Link::Redirection(..))
+        question.query_type() == RecordType::CNAME && matches!(self.link, Link::Redirection { .. })
     }
 }
 
@@ -70,7 +74,11 @@ fn redirection(reply: &Reply, owner: &Name) -> Option<Result<Hop, LookupFailure>
             Some(_) => Synthesis::Wrong,
         };
         Some(Hop {
-            link: Link::Redirection(dname.owner.clone(), synthesis),
+            link: Link::Redirection {
+                owner: dname.owner.clone(),
+                from: owner.clone(),
+                synthesis,
+            },
             target,
             ttl: dname.ttl,
         })
@@ -130,7 +138,9 @@ mod tests {
             Ok(None) => "nowhere".into(),
             Ok(Some(hop)) => match hop.link {
                 Link::Alias(owner) => format!("{} CNAME {owner}", hop.target),
-                Link::Redirection(owner, synthesis) => {
+                Link::Redirection {
+                    owner, synthesis, ..
+                } => {
                     format!("{} DNAME {owner} {synthesis:?}", hop.target)
                 }
             },

@@ -148,12 +148,20 @@ impl Trust {
     ) -> Result<Worth, LookupFailure> {
         match link {
             Link::Alias(owner) => self.records(reply, owner, RecordType::CNAME, work).await,
-            Link::Redirection(owner, Synthesis::Right) => {
-                self.records(reply, owner, RecordType::DNAME, work).await
+            // One above the anchor of a name has nothing to say of it.
+            Link::Redirection { owner, from, .. } if self.is_above_anchor(owner, from) => {
+                Err(bogus(owner, RecordType::DNAME, Flaw::WrongSigner))
             }
-            Link::Redirection(owner, Synthesis::Wrong) => {
-                Err(bogus(owner, RecordType::DNAME, Flaw::WrongSynthesis))
-            }
+            Link::Redirection {
+                owner,
+                synthesis: Synthesis::Right,
+                ..
+            } => self.records(reply, owner, RecordType::DNAME, work).await,
+            Link::Redirection {
+                owner,
+                synthesis: Synthesis::Wrong,
+                ..
+            } => Err(bogus(owner, RecordType::DNAME, Flaw::WrongSynthesis)),
         }
     }
 

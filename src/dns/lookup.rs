@@ -86,20 +86,24 @@ impl Lookup {
         let mut first_alias = None;
         loop {
             let judged = self.ask(&asked, approach, &mut work).await?;
-            first_alias = first_alias.or(judged.first_alias);
+            // Of the first reply or not known: what comes later is not the first.
+            first_alias = first_alias.or(Some(judged.first_alias));
             if judged.proof == Proof::Insecure {
                 proof = Proof::Insecure;
             }
             match judged.step {
                 Step::Done(found) => {
-                    let longest = match (approach, proof) {
-                        (Approach::Stopgap, _) | (Approach::Believe, Proof::Insecure) => STOPGAP,
-                        (_, _) => POSITIVE.1,
+                    let doubtful = approach == Approach::Believe
+                        && (proof == Proof::Insecure || self.prober.may_change_its_mind());
+                    let longest = if doubtful || approach == Approach::Stopgap {
+                        STOPGAP
+                    } else {
+                        POSITIVE.1
                     };
                     return Ok(Resolved {
                         found,
                         proof,
-                        first_alias,
+                        first_alias: first_alias.flatten(),
                         longest,
                     });
                 }
@@ -120,7 +124,7 @@ impl Lookup {
     ) -> Result<Judged, LookupFailure> {
         let first = self.attempt(asked, approach, Turn::First, work).await;
         let server = match &first {
-            (Some(server), Err(LookupFailure::Bogus(_))) => *server,
+            (Some(server), Err(LookupFailure::Bogus(_) | LookupFailure::DnssecBroken)) => *server,
             (None, Err(LookupFailure::Bogus(_))) if approach.is_in_vain() => {
                 return Err(LookupFailure::DnssecBroken);
             }
@@ -150,7 +154,7 @@ impl Lookup {
             .ask(query, asking, turn, work.deadline);
         let (server, judged) = match reply.await {
             Ok(Answered { reply, server }) => {
-                let judged = self.judge(&reply, asked, approach, work).await;
+                let judged = self.judge(&reply, (asked, server), approach, work).await;
                 (Some(server), judged)
             }
             Err(unanswered) => {
@@ -165,7 +169,7 @@ impl Lookup {
     async fn judge(
         &self,
         reply: &Reply,
-        Asked { query, chain }: &Asked,
+        (Asked { query, chain }, server): (&Asked, usize),
         approach: Approach,
         work: &mut Work,
     ) -> Result<Judged, LookupFailure> {
@@ -181,7 +185,7 @@ impl Lookup {
             Approach::Plain | Approach::Stopgap => Proof::Insecure,
             Approach::Believe | Approach::BelieveOnlyAd if authentic => Proof::Secure,
             Approach::Believe => {
-                self.prober.vouch(work.deadline).await?;
+                self.prober.vouch(server, work.deadline).await?;
                 Proof::Insecure
             }
             Approach::BelieveOnlyAd => return Err(LookupFailure::DnssecBroken),

@@ -37,7 +37,6 @@ mod wire_tests;
 mod world;
 
 pub use resolver::{Dns, DnsSetupError};
-pub use validate::anchor::check_trust_anchor;
 
 use crate::names::DomainName;
 use std::net::IpAddr;
@@ -143,7 +142,8 @@ pub struct DnsSettings {
 /// `dns.dnssec`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Dnssec {
-    /// `TrustAd` where every server is on loopback and proves to validate, else `Validate`.
+    /// `Validate` where the root can be validated here; else `TrustAd` if all servers are on loopback and
+    /// prove to validate.
     #[default]
     Auto,
     /// Signatures are checked here.

@@ -187,6 +187,53 @@ async fn without_ad_nothing_is_believed_insecure() {
     }
 }
 
+/// A server that does not let itself be probed is none that validates: what it says without AD counts for
+/// nothing, and the next one is asked.
+#[tokio::test]
+async fn a_good_server_does_not_vouch_for_another() {
+    for code in [
+        ResponseCode::Refused,
+        ResponseCode::NotImp,
+        ResponseCode::ServFail,
+    ] {
+        let bad = Responder::start(move |query, _| {
+            if query.queries[0].query_type() == RecordType::DNSKEY {
+                return vec![response_to(query, code).to_vec().unwrap()];
+            }
+            vec![reply(Kind::Plain, query).to_vec().unwrap()]
+        })
+        .await;
+        let good = resolver(Kind::Validating).await;
+        let settings = DnsSettings {
+            servers: vec![bad.address, good.address],
+            ..settings(good.address, Dnssec::TrustAd)
+        };
+        let dns = dns(&settings);
+        let status = dns.probe().await;
+        assert_eq!(say(status, good.address), "works by servers", "{code}");
+        assert_eq!(ask(&dns, "A a.test").await, "1 secure a.test", "{code}");
+        let plain = ask(&dns, "A plain.test").await;
+        assert_eq!(plain, "1 insecure plain.test", "{code}");
+    }
+}
+
+/// One that says nothing costs the others no time.
+#[tokio::test]
+async fn a_silent_server_does_not_keep_a_good_one_from_being_believed() {
+    let good = resolver(Kind::Validating).await;
+    let silent = Responder::start(|_, _| vec![]).await;
+    let settings = DnsSettings {
+        servers: vec![good.address, silent.address],
+        timeout: Duration::from_secs(2),
+        ..settings(good.address, Dnssec::TrustAd)
+    };
+    let dns = dns(&settings);
+    assert_eq!(say(dns.probe().await, good.address), "works by servers");
+    let begun = std::time::Instant::now();
+    assert_eq!(ask(&dns, "A plain.test").await, "1 insecure plain.test");
+    assert!(begun.elapsed() < Duration::from_secs(1));
+}
+
 #[tokio::test]
 async fn auto_believes_only_who_proves_to_validate() {
     for (kind, expected) in [

@@ -36,7 +36,9 @@ pub(super) struct Prober {
     mode: Dnssec,
     unavailable: DnssecUnavailable,
     trust: Arc<Trust>,
-    found: Arc<Mutex<Option<Finding>>>,
+    found: Arc<Mutex<Option<DnssecStatus>>>,
+    /// Servers that were found to validate, or not to, a moment ago.
+    vouched: Arc<Cache<usize, ()>>,
     /// Whether a probe has ever been validated in this process.
     here: Arc<AtomicBool>,
     /// Rung when an answer makes it doubtful that the last probe's finding still holds.
@@ -45,16 +47,12 @@ pub(super) struct Prober {
     running: Arc<Cache<(), DnssecStatus>>,
 }
 
-/// What a probe found, and when.
-#[derive(Debug, Clone)]
-struct Finding {
-    status: DnssecStatus,
-    at: Instant,
-}
-
-/// How old a finding may be by which the missing of AD is believed: a resolver that has ceased to
+/// How long it holds that a server validates, by which the missing of AD is believed: a resolver that has ceased to
 /// validate must not make published records vanish.
 const FRESH: Duration = Duration::from_secs(5);
+
+/// Servers whose standing is kept.
+const MAX_VOUCHED: usize = 1024;
 
 /// Whether `auto` may come to believe the servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +78,7 @@ impl Prober {
             unavailable: settings.unavailable,
             trust,
             found: Arc::default(),
+            vouched: Cache::new(MAX_VOUCHED),
             here: Arc::default(),
             doubt: Arc::default(),
             running: Cache::new(1),
@@ -126,11 +125,7 @@ impl Prober {
                     if status == DnssecStatus::Works(Validation::InProcess) {
                         here.store(true, Ordering::Relaxed);
                     }
-                    let finding = Finding {
-                        status: status.clone(),
-                        at: Instant::now(),
-                    };
-                    *found.lock().unwrap_or_else(PoisonError::into_inner) = Some(finding);
+                    *found.lock().unwrap_or_else(PoisonError::into_inner) = Some(status.clone());
                     asker.settle(Ok(status), now);
                 });
                 pending
@@ -144,21 +139,38 @@ impl Prober {
         approach.asking() == Asking::Plain
     }
 
-    /// That the servers still validate; an answer without AD says so only then.
-    pub(super) async fn vouch(&self, deadline: Instant) -> Result<(), LookupFailure> {
-        let fresh = self.finding().filter(|last| last.at.elapsed() < FRESH);
-        let status = match fresh {
-            Some(finding) => finding.status,
-            None => match timeout_at(deadline, self.probe()).await {
-                Ok(status) => status,
-                Err(_) => return Err(LookupFailure::TimedOut),
-            },
+    /// That this server validates now; an answer of its own without AD says that something is insecure only
+    /// then. What is found holds for a moment, and all who want to know it wait for the same.
+    pub(super) async fn vouch(
+        &self,
+        server: usize,
+        deadline: Instant,
+    ) -> Result<(), LookupFailure> {
+        let pending = match self.vouched.enter(&server, std::time::Instant::now()) {
+            Entry::Known(outcome) => return outcome,
+            Entry::Asked(pending) => pending,
+            Entry::Ask(asker, pending) => {
+                let trust = Arc::clone(&self.trust);
+                let doubt = Arc::clone(&self.doubt);
+                self.trust.upstream.lookups.spawn(async move {
+                    let outcome = trust.still_validates(server).await;
+                    if outcome.is_err() {
+                        doubt.notify_one();
+                    }
+                    asker.settle(outcome, std::time::Instant::now() + FRESH);
+                });
+                pending
+            }
         };
-        if status == DnssecStatus::Works(Validation::Servers) {
-            return Ok(());
+        match timeout_at(deadline, pending.outcome()).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(LookupFailure::TimedOut),
         }
-        self.doubt();
-        Err(LookupFailure::DnssecBroken)
+    }
+
+    /// Whether it may turn out that the servers need not have been believed.
+    pub(super) fn may_change_its_mind(&self) -> bool {
+        self.mode == Dnssec::Auto
     }
 
     /// An answer is not what it should be: perhaps nothing can be proven any more.
@@ -172,10 +184,6 @@ impl Prober {
     }
 
     fn last(&self) -> Option<DnssecStatus> {
-        self.finding().map(|finding| finding.status)
-    }
-
-    fn finding(&self) -> Option<Finding> {
         self.found
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -188,6 +196,20 @@ fn no_answer(failure: LookupFailure) -> DnssecStatus {
 }
 
 impl Trust {
+    /// Whether one server calls the root's keys authentic.
+    async fn still_validates(&self, server: usize) -> Result<(), LookupFailure> {
+        let Some(anchor) = self.anchors().highest() else {
+            return Err(LookupFailure::DnssecBroken);
+        };
+        let probe = Probe {
+            upstream: &self.upstream,
+            anchor,
+            deadline: self.upstream.deadline(),
+        };
+        let authentic = probe.authentic(server).await;
+        authentic.map_err(|_| LookupFailure::DnssecBroken)
+    }
+
     async fn probe(&self, mode: Dnssec, others: Others) -> DnssecStatus {
         let servers = self.upstream.servers.addresses();
         let Some(anchor) = self.anchors().highest() else {

@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::delivery::outcome::Channel;
 use crate::delivery::{Call, Found, MayBeThisHost, host_label, probe, say};
 use crate::discovery::{Discovery, Route, RouteHost};
-use crate::dns::{Dns, Family};
+use crate::dns::{Dns, DnssecStatus, Family};
 use crate::names::{DomainName, NextHop, RuleTarget};
 use crate::policy::{
     DeferReason, Demand, HostFacts, HostPolicy, HostVerdict, Published, SeekTlsa, TlsaFinding,
@@ -239,9 +239,13 @@ impl Checker<'_> {
                     self.config.policy.min_version,
                 ));
                 let verdict = match deferral.reason {
-                    DeferReason::TlsaLookup(_) | DeferReason::TlsaNotSought => Verdict::Temporary,
+                    DeferReason::TlsaLookup(_) => Verdict::Temporary,
+                    DeferReason::TlsaNotSought if self.dns.dnssec() != DnssecStatus::Off => {
+                        Verdict::Temporary
+                    }
                     // It stays so until somebody mends it.
-                    DeferReason::NoTlsa
+                    DeferReason::TlsaNotSought
+                    | DeferReason::NoTlsa
                     | DeferReason::TlsaInsecure
                     | DeferReason::NoneUsable(_)
                     | DeferReason::MxInsecure => Verdict::NotDeliverable,
