@@ -4,9 +4,10 @@
 //! others claim, and there are many (Docker's, AdGuard Home, dnscrypt-proxy). So `dnssec = "auto"` validates
 //! here wherever the root's keys can be validated here, and once it could, always. Where they cannot, as with
 //! a private root whose anchor only the server has, this is demanded before a server's AD bit is believed:
-//! the server is on loopback; it is neither systemd-resolved's stub nor Docker's nor dnsmasq; it sets AD for the root's keys; it does not set AD
-//! when neither DO nor AD is asked for (RFC 6840 §5.8), as a server that always sets it would; and not for
-//! what can never be authentic, an answer of class CH, as one that echoes the question's flags would.
+//! the server is on loopback; it is neither systemd-resolved's stub nor Docker's nor dnsmasq; it sets AD for
+//! the root's keys; it does not set AD when neither DO nor AD is asked for (RFC 6840 §5.8), as a server that
+//! always sets it would; and not for what can never be authentic, an answer of class CH, as one that echoes
+//! the question's flags would.
 
 use super::approach::Approach;
 use super::cache::{Cache, Entry};
