@@ -379,3 +379,29 @@ async fn a_failed_handshake_means_what_plaintext_fallback_makes_of_it() {
         assert!(!bench.net.mx("a.test").mail_octets_in_clear());
     }
 }
+
+/// A delivery does not try every host that a stranger may list.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_delivery_would_come_to_makes_no_mail_flow() {
+    for (failing, code) in [(5, 0), (6, 3)] {
+        let mut builder = World::new();
+        let names: Vec<String> = (0..=failing).map(|n| format!("mx{n}.a.test")).collect();
+        for (n, name) in names.iter().enumerate() {
+            let script = if n < failing {
+                Script::refused()
+            } else {
+                Script::default()
+            };
+            builder = builder.domain_with("a.test", vec![(name, n as u16, script)]);
+        }
+        let bench = Bench::of(builder).await;
+        let exit = bench.check(&["a.test"]).await;
+        assert_eq!(exit.code, Some(code), "{failing}: {}", exit.stdout);
+        assert_eq!(
+            exit.stdout.contains("not tried"),
+            code != 0,
+            "{}",
+            exit.stdout
+        );
+    }
+}

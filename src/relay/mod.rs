@@ -10,6 +10,7 @@ mod spine;
 
 pub use group::next_hop;
 pub use inflight::{InFlight, Submit};
+pub use spine::MAX_HOSTS;
 
 use crate::delivery::{Courier, DeliverySettings};
 use crate::discovery::{Discovery, DiscoverySettings};

@@ -23,7 +23,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 /// MX hosts tried for one message; RFC 5321 §5.1 asks for at least two.
-const MAX_HOSTS: usize = 6;
+pub const MAX_HOSTS: usize = 6;
 
 /// How long mail waits for TLSA records that only a rule in dry-run wants.
 const RECORD_PATIENCE: Duration = Duration::from_secs(2);

@@ -213,6 +213,7 @@ impl Checker<'_> {
             tlsa: None,
             policy: None,
             visits: Vec::new(),
+            tried: true,
             reply: None,
         };
         let addresses = match &host.addresses {
@@ -238,18 +239,7 @@ impl Checker<'_> {
                     &deferral,
                     self.config.policy.min_version,
                 ));
-                let verdict = match deferral.reason {
-                    DeferReason::TlsaLookup(_) => Verdict::Temporary,
-                    DeferReason::TlsaNotSought if self.dns.dnssec() != DnssecStatus::Off => {
-                        Verdict::Temporary
-                    }
-                    // It stays so until somebody mends it.
-                    DeferReason::TlsaNotSought
-                    | DeferReason::NoTlsa
-                    | DeferReason::TlsaInsecure
-                    | DeferReason::NoneUsable(_)
-                    | DeferReason::MxInsecure => Verdict::NotDeliverable,
-                };
+                let verdict = self.verdict_of(&deferral.reason);
                 seen.reply = Some((reply.to_string(), verdict));
             }
             HostVerdict::Use(policy) => {
@@ -263,6 +253,21 @@ impl Checker<'_> {
             }
         }
         seen
+    }
+
+    /// What a deferral means: some pass, others stay until somebody mends something.
+    fn verdict_of(&self, reason: &DeferReason) -> Verdict {
+        match reason {
+            DeferReason::TlsaLookup(_) => Verdict::Temporary,
+            DeferReason::TlsaNotSought if self.dns.dnssec() != DnssecStatus::Off => {
+                Verdict::Temporary
+            }
+            DeferReason::TlsaNotSought
+            | DeferReason::NoTlsa
+            | DeferReason::TlsaInsecure
+            | DeferReason::NoneUsable(_)
+            | DeferReason::MxInsecure => Verdict::NotDeliverable,
+        }
     }
 
     async fn tlsa(

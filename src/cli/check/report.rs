@@ -1,5 +1,6 @@
 //! What a check found, as it is written in JSON and in words.
 
+use crate::relay::MAX_HOSTS;
 use serde::{Serialize, Serializer};
 
 /// One destination.
@@ -52,6 +53,8 @@ pub(super) struct Host {
     pub tlsa: Option<Tlsa>,
     pub policy: Option<Policy>,
     pub visits: Vec<Visit>,
+    /// Whether a delivery would come as far as this host, if those before it failed.
+    pub tried: bool,
     /// Why it cannot be visited.
     #[serde(serialize_with = "first")]
     pub reply: Option<(String, Verdict)>,
@@ -158,19 +161,20 @@ impl Verdict {
 
 impl Report {
     /// Mail flows if one address of one host will do; else the mildest refusal decides.
+    ///
+    /// A delivery gives up after so many hosts that it can try.
     pub(super) fn judge(&mut self) {
-        let visits = self
-            .hosts
-            .iter()
-            .flat_map(|host| host.visits.iter().map(|v| v.verdict));
-        let failures = self
-            .hosts
-            .iter()
-            .filter_map(|host| host.reply.as_ref().map(|r| r.1));
-        let unvisited = self
-            .hosts
-            .iter()
-            .filter(|h| h.visits.is_empty() && h.reply.is_none());
+        let mut left = MAX_HOSTS;
+        for host in &mut self.hosts {
+            host.tried = left > 0;
+            if host.tried && host.reply.is_none() {
+                left -= 1;
+            }
+        }
+        let hosts = || self.hosts.iter().filter(|host| host.tried);
+        let visits = hosts().flat_map(|host| host.visits.iter().map(|v| v.verdict));
+        let failures = hosts().filter_map(|host| host.reply.as_ref().map(|r| r.1));
+        let unvisited = hosts().filter(|h| h.visits.is_empty() && h.reply.is_none());
         let unvisited = unvisited.map(|_| Verdict::Deliverable);
         let all = visits.chain(failures).chain(unvisited);
         self.verdict = all.min().unwrap_or(Verdict::NotDeliverable);

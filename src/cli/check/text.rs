@@ -62,6 +62,12 @@ fn write_host(out: &mut String, host: &Host) -> std::fmt::Result {
         }
         _ => writeln!(out)?,
     }
+    if !host.tried {
+        writeln!(
+            out,
+            "    not tried  a delivery gives up before it comes to this host"
+        )?;
+    }
     if !host.addresses.is_empty() {
         writeln!(
             out,
