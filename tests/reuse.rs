@@ -124,6 +124,7 @@ async fn a_host_that_has_left_an_idle_connection_is_no_messages_fault() {
         assert_eq!(world.send("r@a.test").await.code, 250);
         let mx = world.mx("a.test");
         mx.kick(last_words);
+        assert!(mx.wait_for_closed().await, "{last_words:?}");
         let reply = world.send("r@a.test").await;
         assert_eq!(reply.code, 250, "{last_words:?}: {reply}");
         assert_eq!(
