@@ -1,4 +1,5 @@
-//! Questions to the DNS. hickory is used here and nowhere else.
+//! Questions to the DNS. hickory is used here and nowhere else; the hash of NSEC3 names
+//! alone is taken from aws-lc-rs directly.
 //!
 //! An [`Answer`] is records with their proof and the time until which they hold; absence is an answer
 //! too. Only "we could not find out" is an error.
