@@ -10,7 +10,7 @@
 //! | run | `cli` `daemon` `admin` `config` `server` | what an operator types; owns tasks; HTTP; the file; SMTP in |
 //! | pipeline | `relay` `ledger` `delivery` `discovery` | the spine; what happened; one host; what is published |
 //! | outside | `message` `store` `tls` `dns` `clock` | content, SQL, rustls, hickory, time: one home each |
-//! | core | `policy` `dane` `smtp` `names` | pure: no await, no clock, no log |
+//! | core | `policy` `dane` `mta_sts` `smtp` `names` | pure: no await, no clock, no log |
 
 pub mod admin;
 pub mod cli;
@@ -23,6 +23,7 @@ pub mod discovery;
 pub mod dns;
 pub mod ledger;
 pub mod message;
+pub mod mta_sts;
 pub mod names;
 pub mod policy;
 pub mod relay;
