@@ -1,94 +1,106 @@
 //! What outlives the process: an SQLite file behind a cheap handle. SQL is used here and nowhere else.
 //!
-//! One thread owns the connection. Commands queue up for it, and what waits together is written in one
-//! transaction, so that many callers share one fsync. Every answer of a write means: on disk.
+//! One thread writes. Writes queue up for it, and what waits together is written in one transaction, so
+//! that many callers share one fsync. Every answer of a write means: on disk. Reads have connections of
+//! their own and wait for no write; one that begins after a write was answered sees it.
 
 mod error;
+mod failures;
+mod reader;
 mod schema;
 mod writer;
 
 pub use error::StoreError;
+pub use failures::RememberedFailure;
 
-use std::net::IpAddr;
+use rusqlite::{Connection, Params, Transaction};
 use std::path::Path;
+use std::thread;
 use tokio::sync::{mpsc, oneshot};
-use writer::{Command, Reply, Write};
 
-/// Commands that may wait for the writer; beyond it callers wait to hand theirs in.
+/// Commands that may wait for a thread; beyond it callers wait to hand theirs in.
 const QUEUE: usize = 256;
 
 /// The handle on the store. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
-    commands: mpsc::Sender<Command>,
-}
-
-/// A TLS handshake with a host at an address failed, and none has succeeded since.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RememberedFailure {
-    /// The MX host's name, unexpanded; empty for an address literal.
-    pub mx: String,
-    pub ip: IpAddr,
-    /// UNIX seconds of the first failure.
-    pub first: u64,
-    /// UNIX seconds of the last failure.
-    pub last: u64,
+    writes: mpsc::Sender<writer::Command>,
+    reads: mpsc::Sender<reader::Command>,
 }
 
 impl Store {
     /// Opens the store; makes file and directory if missing, and brings an older schema up to date.
     /// It blocks: a start-up call.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let connection = schema::open(path)?;
-        let (commands, queue) = mpsc::channel(QUEUE);
-        std::thread::Builder::new()
-            .name("store".into())
-            .spawn(move || writer::run(connection, queue))
-            .map_err(|error| StoreError::Thread(error.to_string()))?;
-        Ok(Self { commands })
+        Self::start(path, schema::open(path)?)
     }
 
-    /// All remembered TLS failures, in no order.
-    pub async fn tls_failures(&self) -> Result<Vec<RememberedFailure>, StoreError> {
-        self.ask(Command::TlsFailures).await
-    }
-
-    /// Remembers a failure in place of what was known of this host and address.
-    pub async fn remember_tls_failure(&self, failure: RememberedFailure) -> Result<(), StoreError> {
-        self.write(Write::Remember(failure)).await
-    }
-
-    /// Forgets the failures of a host at an address.
-    pub async fn forget_tls_failure(&self, mx: &str, ip: IpAddr) -> Result<(), StoreError> {
-        self.write(Write::Forget { mx: mx.into(), ip }).await
-    }
-
-    /// Forgets failures whose last one was before this time, in UNIX seconds.
-    pub async fn prune(&self, before: u64) -> Result<(), StoreError> {
-        self.write(Write::Prune { before }).await
+    fn start(path: &Path, writing: Connection) -> Result<Self, StoreError> {
+        let reading = schema::open_for_reading(path)?;
+        let (reads, queue) = mpsc::channel(QUEUE);
+        let reader = thread("store reads", move || reader::run(&reading, queue))?;
+        let (writes, queue) = mpsc::channel(QUEUE);
+        thread("store", move || writer::run(writing, queue, reader))?;
+        Ok(Self { writes, reads })
     }
 
     /// Writes what waits and closes the file. Other handles get [`StoreError::Closed`] from then on.
     pub async fn close(self) {
+        // An error, here and below, means that the thread has ended, which is what was asked for.
+        let _ = self.reads.send(reader::Command::Close).await;
         let (reply, closed) = oneshot::channel();
-        if self.commands.send(Command::Close(reply)).await.is_ok() {
-            // An error means that the writer has ended, which is what was asked for.
+        if self
+            .writes
+            .send(writer::Command::Close(reply))
+            .await
+            .is_ok()
+        {
             let _ = closed.await;
         }
     }
 
-    async fn write(&self, write: Write) -> Result<(), StoreError> {
-        self.ask(|reply| Command::Write(write, reply)).await
-    }
-
-    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, StoreError> {
+    async fn write(
+        &self,
+        write: impl FnOnce(&Transaction<'_>) -> Result<u64, StoreError> + Send + 'static,
+    ) -> Result<u64, StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.commands
-            .send(command(reply))
-            .await
-            .map_err(|_| StoreError::Closed)?;
+        let command = writer::Command::Write(Box::new(write), reply);
+        let handed_in = self.writes.send(command).await;
+        handed_in.map_err(|_| StoreError::Closed)?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        reader::quickly(&self.reads, read).await
+    }
+}
+
+fn thread(
+    name: &str,
+    work: impl FnOnce() + Send + 'static,
+) -> Result<thread::JoinHandle<()>, StoreError> {
+    thread::Builder::new()
+        .name(name.into())
+        .spawn(work)
+        .map_err(|error| StoreError::Thread(error.to_string()))
+}
+
+/// Executes a statement; how many rows it changed.
+fn changed(
+    transaction: &Transaction<'_>,
+    sql: &str,
+    parameters: impl Params,
+) -> Result<u64, StoreError> {
+    let rows = transaction.prepare_cached(sql)?.execute(parameters)?;
+    Ok(rows as u64)
+}
+
+/// SQLite's integers are signed.
+fn seconds(unix: u64) -> i64 {
+    i64::try_from(unix).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -153,9 +153,7 @@ async fn a_full_disk_is_an_error_and_no_end() {
     connection
         .pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
         .unwrap();
-    let (commands, queue) = mpsc::channel(QUEUE);
-    let thread = std::thread::spawn(move || writer::run(connection, queue));
-    let store = Store { commands };
+    let store = Store::start(&path, connection).unwrap();
     store
         .remember_tls_failure(failure("small.test", 1))
         .await
@@ -167,7 +165,6 @@ async fn a_full_disk_is_an_error_and_no_end() {
     );
     assert_eq!(names(&store).await, ["small.test"]);
     store.close().await;
-    thread.join().unwrap();
 }
 
 #[test]
