@@ -6,15 +6,18 @@
 
 mod error;
 mod failures;
+mod policies;
 mod reader;
 mod schema;
 mod writer;
 
 pub use error::StoreError;
 pub use failures::RememberedFailure;
+pub use policies::StoredPolicy;
 
 use rusqlite::{Connection, Params, Transaction};
 use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 use tokio::sync::{mpsc, oneshot};
 
@@ -24,6 +27,7 @@ const QUEUE: usize = 256;
 /// The handle on the store. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
+    path: Arc<Path>,
     writes: mpsc::Sender<writer::Command>,
     reads: mpsc::Sender<reader::Command>,
 }
@@ -41,7 +45,11 @@ impl Store {
         let reader = thread("store reads", move || reader::run(&reading, queue))?;
         let (writes, queue) = mpsc::channel(QUEUE);
         thread("store", move || writer::run(writing, queue, reader))?;
-        Ok(Self { writes, reads })
+        Ok(Self {
+            path: path.into(),
+            writes,
+            reads,
+        })
     }
 
     /// Writes what waits and closes the file. Other handles get [`StoreError::Closed`] from then on.
@@ -75,6 +83,17 @@ impl Store {
         read: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         reader::quickly(&self.reads, read).await
+    }
+
+    /// For what reads much: see [`reader`].
+    async fn read_aside<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        if self.writes.is_closed() {
+            return Err(StoreError::Closed);
+        }
+        reader::aside(Arc::clone(&self.path), read).await
     }
 }
 

@@ -11,7 +11,8 @@ use std::time::Duration;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Each step brings the schema from its index to the next number (`user_version`). Steps are only added.
-const STEPS: [&str; 1] = ["
+pub(super) const STEPS: [&str; 2] = [
+    "
     CREATE TABLE tls_failure (
         mx    TEXT    NOT NULL,
         ip    TEXT    NOT NULL,
@@ -20,7 +21,28 @@ const STEPS: [&str; 1] = ["
         PRIMARY KEY (mx, ip)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX tls_failure_last ON tls_failure (last);
-"];
+",
+    "
+    CREATE TABLE sts_policy (
+        number  INTEGER PRIMARY KEY,
+        domain  TEXT    NOT NULL UNIQUE,
+        id      TEXT    NOT NULL,
+        mode    TEXT    NOT NULL,
+        policy  TEXT    NOT NULL,
+        fetched INTEGER NOT NULL, -- UNIX seconds, like those below
+        expires INTEGER NOT NULL,
+        used    INTEGER NOT NULL,
+        refresh INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX sts_policy_due ON sts_policy (refresh, expires, used);
+    CREATE INDEX sts_policy_expires ON sts_policy (expires);
+    CREATE INDEX sts_policy_used ON sts_policy (used);
+    CREATE TABLE preload (
+        path      TEXT    NOT NULL PRIMARY KEY,
+        timestamp INTEGER NOT NULL -- the highest that was seen
+    ) STRICT, WITHOUT ROWID;
+",
+];
 
 /// Opens or makes the database at `path`, ready for use.
 pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {

@@ -138,9 +138,37 @@ fn a_newer_schema_is_left_alone() {
         Store::open(&path).unwrap_err(),
         StoreError::Newer {
             found: 99,
-            known: 1
+            known: 2
         }
     );
+}
+
+#[tokio::test]
+async fn an_older_schema_is_brought_up_to_date() {
+    let (_directory, path) = place();
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let old = Connection::open(&path).unwrap();
+    old.execute_batch(schema::STEPS[0]).unwrap();
+    old.execute_batch(
+        "INSERT INTO tls_failure VALUES ('a.test', '2001:db8::1', 1, 5); PRAGMA user_version = 1",
+    )
+    .unwrap();
+    drop(old);
+    for _ in 0..2 {
+        let store = Store::open(&path).unwrap();
+        assert_eq!(store.tls_failures().await, Ok(vec![failure("a.test", 5)]));
+        store
+            .put_sts_policy(policies::policy("a.test"))
+            .await
+            .unwrap();
+        assert_eq!(store.count_sts_policies().await, Ok(1));
+        store.close().await;
+    }
+    let version: i64 = Connection::open(&path)
+        .unwrap()
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .unwrap();
+    assert_eq!(version, 2);
 }
 
 #[tokio::test]
@@ -192,3 +220,6 @@ fn errors_of_sqlite_keep_their_kind() {
         assert!(is_kind(&error), "{code}: {error:?}");
     }
 }
+
+mod policies;
+mod threads;
