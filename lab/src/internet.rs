@@ -294,10 +294,12 @@ roots = ["{roots}"]
 
 [outbound]
 port = {port}
+mta_sts_port = {port}
 blocked_networks = []
 
 [admin]
 listen = "{admin}"
+socket = "{state}/admin.sock"
 
 [log]
 level = "debug"
