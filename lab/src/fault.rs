@@ -27,6 +27,6 @@ pub enum Fault {
     WrongId,
     /// The name is an alias of a name that is an alias of it.
     CnameLoop,
-    /// NOERROR with a record of the type whose data is 7 random octets.
+    /// NOERROR with a record of the type whose data is 7 random octets, of type TXT those that are no strings.
     Garbled,
 }

@@ -1,5 +1,5 @@
-//! A small Internet on loopback: one DNS server, one certification authority, any number of MX hosts that share a
-//! port, and the configuration that makes a relay live in it.
+//! A small Internet on loopback: one DNS server, one certification authority, any number of MX and policy hosts that
+//! share a port, and the configuration that makes a relay live in it.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -7,9 +7,10 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use crate::ca::Ca;
-use crate::dns::DnsServer;
+use crate::dns::{DnsServer, RecordType};
 use crate::mx::{Mx, Script};
 use crate::net::Ports;
+use crate::sts::{PolicyHost, PolicyScript};
 
 /// Last octets of the addresses that a relay in this Internet listens on; hosts are numbered from 1.
 const SMTP: u8 = 251;
@@ -29,6 +30,9 @@ pub struct Internet {
     /// The shared port and the addresses.
     pub ports: Ports,
     hosts: BTreeMap<String, Mx>,
+    policy_hosts: Vec<PolicyHost>,
+    /// Which of them a domain has.
+    policy_host_of: BTreeMap<String, usize>,
 }
 
 impl Internet {
@@ -42,6 +46,8 @@ impl Internet {
             ca: Ca::default(),
             ports: Ports::new()?,
             hosts: BTreeMap::new(),
+            policy_hosts: Vec::new(),
+            policy_host_of: BTreeMap::new(),
         })
     }
 
@@ -141,6 +147,100 @@ impl Internet {
         self.hosts.values()
     }
 
+    /// Publishes `v=STSv1; id=ID;` for a domain and starts its policy host with this policy (RFC 8461 §3).
+    ///
+    /// # Errors
+    /// If the host cannot listen.
+    pub async fn sts(&mut self, domain: &str, id: &str, policy: String) -> io::Result<&PolicyHost> {
+        self.sts_record(domain, &format!("v=STSv1; id={id};"));
+        self.policy_host(domain, PolicyScript::policy(&policy))
+            .await
+    }
+
+    /// A policy host with an address of its own and an A record, `mta-sts.DOMAIN`, but no TXT record. It takes the place
+    /// of the one that the domain had. Unless the script brings an identity, it has a good certificate for its name.
+    ///
+    /// # Errors
+    /// If the host cannot listen.
+    pub async fn policy_host(
+        &mut self,
+        domain: &str,
+        script: PolicyScript,
+    ) -> io::Result<&PolicyHost> {
+        let name = policy_host_name(domain);
+        let good = self.ca.identity(&name);
+        let host = PolicyHost::start(&name, self.ports.next(), good, script).await?;
+        Ok(self.house(&[domain], host))
+    }
+
+    /// One policy host, at one address, for all these domains; each has a good certificate of its own.
+    ///
+    /// # Errors
+    /// If the host cannot listen.
+    pub async fn policy_host_of_many(
+        &mut self,
+        domains: &[&str],
+        script: PolicyScript,
+    ) -> io::Result<&PolicyHost> {
+        let names = domains.iter().map(|domain| policy_host_name(domain));
+        let names = names.collect::<Vec<_>>();
+        let names = names.iter().map(String::as_str).collect::<Vec<_>>();
+        let host = PolicyHost::start_many(&names, self.ports.next(), &self.ca, script).await?;
+        Ok(self.house(domains, host))
+    }
+
+    /// Makes a host that of these domains. Those that no domain has any more stop.
+    fn house(&mut self, domains: &[&str], host: PolicyHost) -> &PolicyHost {
+        let address = host.address().ip();
+        let number = self.policy_hosts.len();
+        self.policy_hosts.push(host);
+        for domain in domains {
+            let name = policy_host_name(domain);
+            self.dns
+                .remove(&name, RecordType::A)
+                .address_of(&name, address);
+            let old = self.policy_host_of.insert((*domain).to_owned(), number);
+            if let Some(old) = old
+                && !self.policy_host_of.values().any(|other| *other == old)
+            {
+                self.policy_hosts[old].stop();
+            }
+        }
+        &self.policy_hosts[number]
+    }
+
+    /// The policy host of this domain.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn sts_of(&self, domain: &str) -> &PolicyHost {
+        &self.policy_hosts[self.number_of_policy_host(domain)]
+    }
+
+    /// The same, to stop it.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn sts_of_mut(&mut self, domain: &str) -> &mut PolicyHost {
+        let number = self.number_of_policy_host(domain);
+        &mut self.policy_hosts[number]
+    }
+
+    fn number_of_policy_host(&self, domain: &str) -> usize {
+        let number = self.policy_host_of.get(domain);
+        *number.unwrap_or_else(|| {
+            let known = self.policy_host_of.keys();
+            panic!("no policy host of {domain}; there are {known:?}")
+        })
+    }
+
+    /// Makes this the only TXT record at `_mta-sts.DOMAIN`. For several see [`DnsServer::txt`].
+    pub fn sts_record(&self, domain: &str, text: &str) -> &Self {
+        let owner = format!("_mta-sts.{domain}");
+        self.dns.remove(&owner, RecordType::TXT).txt(&owner, text);
+        self
+    }
+
     /// Where a relay with [`Internet::config`] listens for SMTP.
     pub fn relay_smtp(&self) -> SocketAddr {
         self.ports.at(SMTP)
@@ -194,10 +294,12 @@ roots = ["{roots}"]
 
 [outbound]
 port = {port}
+mta_sts_port = {port}
 blocked_networks = []
 
 [admin]
 listen = "{admin}"
+socket = "{state}/admin.sock"
 
 [log]
 level = "debug"
@@ -212,4 +314,9 @@ format = "json"
             admin = self.relay_admin(),
         )
     }
+}
+
+/// RFC 8461 §3.3.
+fn policy_host_name(domain: &str) -> String {
+    format!("mta-sts.{domain}")
 }

@@ -8,6 +8,7 @@
 //! | [`dnssec::Zone`] | what a zone of it is like: signed or not, and what is wrong with it |
 //! | [`world`] | zones in every state, and what a validator has to say about them |
 //! | [`mx::Mx`] | an MX host that follows a [`mx::Script`] and records every octet |
+//! | [`sts::PolicyHost`] | an MTA-STS policy host that follows a [`sts::PolicyScript`] and finds fault with its clients |
 //! | [`sink::Sink`] | a lean one for benchmarks, which only counts |
 //! | [`ca::Ca`] | certificates of every kind |
 //! | [`dane::cases`] | TLSA records and certificates, and what must become of mail |
@@ -74,6 +75,7 @@ mod net;
 pub mod postfix;
 pub mod sink;
 pub mod source;
+pub mod sts;
 mod tasks;
 mod tls;
 pub mod world;

@@ -21,6 +21,14 @@ use crate::mx::{ClientCert, Tls, Versions};
 /// # Panics
 /// If the identity's key is of no kind that rustls can use.
 pub(crate) fn server_config(tls: &Tls, identity: &Identity) -> Arc<ServerConfig> {
+    server_config_with(tls, Arc::new(Always(certified(identity))))
+}
+
+/// A server that presents what the resolver says, whatever identity is in the settings.
+pub(crate) fn server_config_with(
+    tls: &Tls,
+    resolver: Arc<dyn ResolvesServerCert>,
+) -> Arc<ServerConfig> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(versions(tls.versions))
@@ -31,16 +39,23 @@ pub(crate) fn server_config(tls: &Tls, identity: &Identity) -> Arc<ServerConfig>
             builder.with_client_cert_verifier(Arc::new(Anybody { provider, demand }))
         }
     };
-    let key = aws_lc_rs::sign::any_supported_type(&identity.key)
-        .expect("the lab makes only keys that rustls can use");
-    let certified = CertifiedKey::new(identity.chain.clone(), key);
-    let mut config = builder.with_cert_resolver(Arc::new(Always(Arc::new(certified))));
+    let mut config = builder.with_cert_resolver(resolver);
     config.send_tls13_tickets = tls.tickets;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     if tls.tickets > 0 {
         config.ticketer = aws_lc_rs::Ticketer::new().expect("random numbers are to be had");
     }
     Arc::new(config)
+}
+
+/// An identity as rustls wants it.
+///
+/// # Panics
+/// If its key is of no kind that rustls can use.
+pub(crate) fn certified(identity: &Identity) -> Arc<CertifiedKey> {
+    let key = aws_lc_rs::sign::any_supported_type(&identity.key)
+        .expect("the lab makes only keys that rustls can use");
+    Arc::new(CertifiedKey::new(identity.chain.clone(), key))
 }
 
 /// A client that accepts any certificate; for tests of servers.

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use hickory_proto::op::{Message, Query, ResponseCode};
-use hickory_proto::rr::Name;
+use hickory_proto::rr::{Name, RData};
 use lab::dns::{DnsServer, Fault, RecordType};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
@@ -172,4 +172,72 @@ async fn large_answers_are_cut_over_udp_and_whole_over_tcp() {
         tcp(&dns, "big.test", RecordType::MX).await.answers.len(),
         60
     );
+}
+
+/// The strings of each TXT record.
+fn strings(message: &Message) -> Vec<Vec<Vec<u8>>> {
+    let answers = message.answers.iter();
+    let texts = answers.filter_map(|record| {
+        let RData::TXT(text) = &record.data else {
+            return None;
+        };
+        Some(text.txt_data.iter().map(|s| s.to_vec()).collect())
+    });
+    texts.collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn text_records_are_strings_and_one_name_may_have_several() {
+    let dns = DnsServer::start().await.unwrap();
+    let long = "x".repeat(300);
+    dns.txt_strings("_mta-sts.a.test", &[b"v=STS", b"v1; id=1;", b"\xff"])
+        .txt("_mta-sts.a.test", "v=spf1");
+    dns.txt("empty.test", "").txt("long.test", &long);
+    for (name, expected) in [
+        (
+            "_mta-sts.a.test",
+            vec![
+                vec![b"v=STS".to_vec(), b"v1; id=1;".to_vec(), vec![0xff]],
+                vec![b"v=spf1".to_vec()],
+            ],
+        ),
+        ("empty.test", vec![vec![Vec::new()]]),
+        ("long.test", vec![vec![vec![b'x'; 255], vec![b'x'; 45]]]),
+    ] {
+        let mut found = strings(&ask(&dns, name, RecordType::TXT).await);
+        found.sort_by_key(|strings| std::cmp::Reverse(strings.len()));
+        assert_eq!(found, expected, "{name}");
+    }
+    dns.txt_strings("none.test", &[]);
+    // Too short for the type: the answer is there, the record in it is not.
+    let octets = udp(&dns, "none.test", RecordType::TXT).await.unwrap();
+    assert_eq!(octets[6..8], [0, 1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn questions_for_text_go_wrong_and_are_counted_like_all_others() {
+    let dns = DnsServer::start().await.unwrap();
+    for name in ["fails", "silent", "garbled"] {
+        dns.txt(&format!("_mta-sts.{name}.test"), "v=STSv1; id=1;")
+            .a(&format!("_mta-sts.{name}.test"), "127.0.0.1");
+    }
+    dns.fault("_mta-sts.fails.test", RecordType::TXT, Fault::ServFail)
+        .fault("_mta-sts.silent.test", RecordType::TXT, Fault::Timeout)
+        .fault("_mta-sts.garbled.test", RecordType::TXT, Fault::Garbled);
+    let failed = ask(&dns, "_mta-sts.fails.test", RecordType::TXT).await;
+    assert_eq!(failed.metadata.response_code, ResponseCode::ServFail);
+    let other = ask(&dns, "_mta-sts.fails.test", RecordType::A).await;
+    assert_eq!(other.answers.len(), 1);
+    let silent = udp(&dns, "_mta-sts.silent.test", RecordType::TXT).await;
+    assert_eq!(silent, None);
+    for _ in 0..300 {
+        let garbled = udp(&dns, "_mta-sts.garbled.test", RecordType::TXT).await;
+        assert!(Message::from_vec(&garbled.unwrap()).is_err());
+    }
+    assert_eq!(dns.queries("_mta-sts.garbled.test", RecordType::TXT), 300);
+    assert_eq!(dns.queries("_MTA-STS.fails.test.", RecordType::TXT), 1);
+    assert_eq!(dns.queries("_mta-sts.fails.test", RecordType::A), 1);
+    dns.mend("_mta-sts.fails.test");
+    let mended = ask(&dns, "_mta-sts.fails.test", RecordType::TXT).await;
+    assert_eq!(strings(&mended), [[b"v=STSv1; id=1;".to_vec()]]);
 }

@@ -31,10 +31,13 @@ async fn domains_have_hosts_of_their_own_on_one_port() {
     net.mx_mut("a.test").stop().await;
     assert!(SmtpClient::connect(address).await.is_err());
     let config = net.config(std::path::Path::new("/nowhere"));
-    assert!(
-        config.contains(&format!("port = {}", net.ports.port())),
-        "{config}"
-    );
+    let port = net.ports.port();
+    for line in [
+        format!("\nport = {port}\nmta_sts_port = {port}\n"),
+        "\nsocket = \"/nowhere/admin.sock\"\n".to_owned(),
+    ] {
+        assert!(config.contains(&line), "{config}");
+    }
     let _: (&DnsServer, RecordType) = (&net.dns, RecordType::MX);
 }
 

@@ -7,6 +7,7 @@ use lab::ca::Ca;
 use lab::client::{Reply, SmtpClient};
 use lab::dns::DnsServer;
 use lab::mx::{Mx, Script};
+use lab::sts::{PolicyHost, PolicyScript};
 
 use super::config::merge;
 use super::daemon::Daemon;
@@ -45,6 +46,8 @@ enum Step {
     Domain(String, Script),
     Host(String, Script),
     HostV6(String, Script),
+    Sts(String, String, String),
+    PolicyHost(String, PolicyScript),
     Certified(String, Box<dyn FnOnce(&Ca) -> Script + Send>),
     Net(Box<dyn FnOnce(&Internet) + Send>),
     Config(Box<dyn FnOnce(&Internet) -> String + Send>),
@@ -99,6 +102,20 @@ impl WorldBuilder {
         self
     }
 
+    /// An MTA-STS record with this id, and a policy host with this policy. The domain's MX hosts are not made by it.
+    pub fn sts(mut self, domain: &str, id: &str, policy: impl Into<String>) -> Self {
+        let step = Step::Sts(domain.to_owned(), id.to_owned(), policy.into());
+        self.steps.push(step);
+        self
+    }
+
+    /// A policy host, but no MTA-STS record.
+    pub fn policy_host(mut self, domain: &str, script: impl Into<PolicyScript>) -> Self {
+        let step = Step::PolicyHost(domain.to_owned(), script.into());
+        self.steps.push(step);
+        self
+    }
+
     /// Records and faults.
     pub fn dns(self, change: impl FnOnce(&DnsServer) + Send + 'static) -> Self {
         self.net(move |net| change(&net.dns))
@@ -137,23 +154,7 @@ impl WorldBuilder {
     pub async fn prepare(mut self) -> (Internet, String) {
         let mut net = Internet::new().await.unwrap();
         for step in self.steps {
-            match step {
-                Step::Domain(name, script) => {
-                    net.domain(&name, script).await.unwrap();
-                }
-                Step::Certified(name, script) => {
-                    let script = script(&net.ca);
-                    net.domain(&name, script).await.unwrap();
-                }
-                Step::Host(name, script) => {
-                    net.host(&name, script).await.unwrap();
-                }
-                Step::HostV6(name, script) => {
-                    net.host_v6(&name, script).await.unwrap();
-                }
-                Step::Net(change) => change(&net),
-                Step::Config(toml) => self.config.push(toml(&net)),
-            }
+            self.config.extend(step.take(&mut net).await);
         }
         let state = std::path::Path::new("STATE");
         let base = match self.dnssec {
@@ -165,6 +166,36 @@ impl WorldBuilder {
             .iter()
             .fold(base, |config, extra| merge(&config, extra));
         (net, config)
+    }
+}
+
+impl Step {
+    /// Does it; the configuration that comes of it, if any.
+    async fn take(self, net: &mut Internet) -> Option<String> {
+        match self {
+            Self::Domain(name, script) => {
+                net.domain(&name, script).await.unwrap();
+            }
+            Self::Certified(name, script) => {
+                let script = script(&net.ca);
+                net.domain(&name, script).await.unwrap();
+            }
+            Self::Host(name, script) => {
+                net.host(&name, script).await.unwrap();
+            }
+            Self::HostV6(name, script) => {
+                net.host_v6(&name, script).await.unwrap();
+            }
+            Self::Sts(domain, id, policy) => {
+                net.sts(&domain, &id, policy).await.unwrap();
+            }
+            Self::PolicyHost(domain, script) => {
+                net.policy_host(&domain, script).await.unwrap();
+            }
+            Self::Net(change) => change(net),
+            Self::Config(toml) => return Some(toml(net)),
+        }
+        None
     }
 }
 
@@ -190,6 +221,11 @@ impl World {
     /// The host of this name, or of this domain.
     pub fn mx(&self, name: &str) -> &Mx {
         self.net.mx(name)
+    }
+
+    /// The policy host of this domain.
+    pub fn sts(&self, domain: &str) -> &PolicyHost {
+        self.net.sts_of(domain)
     }
 
     /// An SMTP session with the daemon, EHLO said.

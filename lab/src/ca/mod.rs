@@ -2,9 +2,11 @@
 
 pub(crate) mod der;
 mod kind;
+mod stamp;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
@@ -12,6 +14,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tempfile::TempDir;
 
 pub use kind::{Cert, Intermediate, Issued, Key, Root, Validity};
+pub(crate) use stamp::Stamp;
 
 /// A root with its files in a temporary directory. Good certificates: `ca.identity("mx1.example.test")`; others:
 /// `ca.issue(&Cert::new(["mx1.example.test"]).expired())`.
@@ -19,7 +22,7 @@ pub use kind::{Cert, Intermediate, Issued, Key, Root, Validity};
 pub struct Ca {
     name: String,
     root: CertificateDer<'static>,
-    issuer: Issuer<'static, KeyPair>,
+    issuer: Arc<Issuer<'static, KeyPair>>,
     intermediate: CertificateDer<'static>,
     intermediate_issuer: Issuer<'static, KeyPair>,
     directory: TempDir,
@@ -44,7 +47,7 @@ impl Ca {
         Self {
             name: name.into(),
             root,
-            issuer,
+            issuer: Arc::new(issuer),
             intermediate,
             intermediate_issuer,
             directory,
@@ -65,7 +68,7 @@ impl Ca {
         let pair = cert.key.pair();
         let params = cert.params();
         let (made, signer) = match cert.issued {
-            Issued::ByRoot => (params.signed_by(&pair, &self.issuer), self.issuer.key()),
+            Issued::ByRoot => (params.signed_by(&pair, &*self.issuer), self.issuer.key()),
             Issued::ByIntermediate(_) => (
                 params.signed_by(&pair, &self.intermediate_issuer),
                 self.intermediate_issuer.key(),
@@ -87,8 +90,13 @@ impl Ca {
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(pair.serialize_der()));
         Identity {
             chain,
-            key: std::sync::Arc::new(key),
+            key: Arc::new(key),
         }
+    }
+
+    /// Makes good certificates later on, with one key for all.
+    pub(crate) fn stamp(&self) -> Stamp {
+        Stamp::new(Arc::clone(&self.issuer))
     }
 
     /// Another authority with the same name, and other keys.
@@ -135,7 +143,7 @@ pub struct Identity {
     /// What is sent in the handshake.
     pub chain: Vec<CertificateDer<'static>>,
     /// PKCS #8.
-    pub key: std::sync::Arc<PrivateKeyDer<'static>>,
+    pub key: Arc<PrivateKeyDer<'static>>,
 }
 
 impl Identity {

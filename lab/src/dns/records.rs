@@ -59,8 +59,21 @@ impl DnsServer {
 
     /// Adds a TXT record of one string, cut at 255 octets into several.
     pub fn txt(&self, owner: &str, text: &str) -> &Self {
-        let strings = text.as_bytes().chunks(255).collect();
-        self.record(owner, RData::TXT(TXT::from_bytes(strings)))
+        if text.is_empty() {
+            return self.txt_strings(owner, &[b""]);
+        }
+        let strings = text.as_bytes().chunks(255);
+        self.txt_strings(owner, &strings.collect::<Vec<_>>())
+    }
+
+    /// Adds a TXT record of these strings; without any its data is empty, which RFC 1035 §3.3.14 does not know.
+    ///
+    /// # Panics
+    /// If one has more than 255 octets.
+    pub fn txt_strings(&self, owner: &str, strings: &[&[u8]]) -> &Self {
+        let longest = strings.iter().map(|string| string.len()).max();
+        assert!(longest <= Some(255), "a string has no more than 255 octets");
+        self.record(owner, RData::TXT(TXT::from_bytes(strings.to_vec())))
     }
 
     /// Adds a PTR record for an address.
