@@ -21,6 +21,7 @@ pub mod dane;
 pub mod delivery;
 pub mod discovery;
 pub mod dns;
+pub mod https;
 pub mod ledger;
 pub mod message;
 pub mod mta_sts;

@@ -12,6 +12,7 @@ const RANKS: &[&[&str]] = &[
     &["policy"],
     &["clock"],
     &["dns", "tls", "store", "message"],
+    &["https"],
     &["discovery"],
     &["delivery"],
     &["ledger"],

@@ -9,17 +9,6 @@ use std::time::Duration;
 
 const NOT_YET: &str = "is not in this version";
 
-/// The part of `[policy]` that concerns what domains publish.
-pub(super) fn published(policy: &mut Section<'_>) {
-    policy.take("mta_sts", true);
-    if !policy
-        .take::<Vec<PathBuf>>("preload", Vec::new())
-        .is_empty()
-    {
-        policy.object("preload", NOT_YET, "remove it");
-    }
-}
-
 /// `[queue]`
 pub(super) fn queue(root: &mut Section<'_>) {
     const MINUTE: u64 = 60;

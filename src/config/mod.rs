@@ -7,12 +7,14 @@ mod hostname;
 mod later;
 mod map;
 mod problems;
+mod published;
 mod reader;
 mod rules;
 mod sections;
 mod setting;
 
 pub use problems::{ConfigErrors, Place, Problem};
+pub use published::PreloadFile;
 
 use crate::delivery::DeliverySettings;
 use crate::discovery::DiscoverySettings;
@@ -52,6 +54,10 @@ pub struct Config {
     pub delivery: DeliverySettings,
     /// The rules are those of the file and those of `policy.tls_policy_map`.
     pub policy: PolicySettings,
+    /// `policy.preload`.
+    pub preload: Vec<PreloadFile>,
+    /// `outbound.mta_sts_port`: where policy hosts listen.
+    pub mta_sts_port: u16,
     pub admin: AdminSettings,
     pub log: LogSettings,
     /// What an operator should know although nothing is wrong; `config check` prints them, `run`

@@ -1,8 +1,8 @@
 //! `[policy]` and `[[rule]]`: the administrator's rules, from the file and from a Postfix map.
 
-use super::later;
 use super::map;
 use super::problems::Source;
+use super::published::{self, PreloadFile, Switches};
 use super::reader::Section;
 use super::sections::default_level;
 use super::setting::Pattern;
@@ -42,15 +42,11 @@ pub(super) fn read(
     tls: &TlsSettings,
     dns: &DnsSettings,
     min_version: TlsVersion,
-) -> PolicySettings {
+) -> (PolicySettings, Vec<PreloadFile>) {
     let mut policy = root.section("policy");
     let default = default_level(&mut policy);
-    let dane = if policy.take("dane", true) {
-        Published::Honor
-    } else {
-        Published::Ignore
-    };
-    later::published(&mut policy);
+    let Switches { dane, mta_sts } = published::switches(&mut policy);
+    let preload = published::preload(&mut policy);
     let map_file = policy.optional::<PathBuf>("tls_policy_map");
     let entries = match map_file {
         Some(path) => map::load(&policy, &path),
@@ -84,12 +80,14 @@ pub(super) fn read(
     }
     map::add(root.source, entries, &mut rules);
     check_dnssec(root.source, &rules, dns);
-    PolicySettings {
+    let settings = PolicySettings {
         rules,
         default,
         min_version,
         dane,
-    }
+        mta_sts,
+    };
+    (settings, preload)
 }
 
 pub(super) fn add(

@@ -40,8 +40,12 @@ pub(super) fn read(
     server.tls_required_no = relay.tls_required_no;
     let dns = dns(root);
     let (tls, min_version) = tls(root);
-    let (delivery, mut discovery) = outbound(root, &name, &relay);
-    let policy = rules::read(root, &tls, &dns, min_version);
+    let Outbound {
+        delivery,
+        mut discovery,
+        mta_sts_port,
+    } = outbound(root, &name, &relay);
+    let (policy, preload) = rules::read(root, &tls, &dns, min_version);
     later::queue(root);
     let store = later::store(root, &state_dir);
     later::tlsrpt(root);
@@ -60,6 +64,8 @@ pub(super) fn read(
         discovery,
         delivery,
         policy,
+        preload,
+        mta_sts_port,
         admin,
         log,
         notices: root.source.notices.borrow().clone(),
@@ -236,11 +242,14 @@ const BLOCKED: [&str; 7] = [
     "ff00::/8",
 ];
 
-fn outbound(
-    root: &mut Section<'_>,
-    hostname: &DomainName,
-    relay: &Relay,
-) -> (DeliverySettings, DiscoverySettings) {
+/// `[outbound]`, divided among its owners.
+struct Outbound {
+    delivery: DeliverySettings,
+    discovery: DiscoverySettings,
+    mta_sts_port: u16,
+}
+
+fn outbound(root: &mut Section<'_>, hostname: &DomainName, relay: &Relay) -> Outbound {
     let mut out = root.section("outbound");
     let port = port(&mut out, "port", 25);
     let bind = out.take("bind", Vec::new());
@@ -266,9 +275,13 @@ fn outbound(
         deadline: relay.deadline,
         dot_deadline: relay.dot_deadline,
     };
-    self::port(&mut out, "mta_sts_port", 443);
+    let mta_sts_port = self::port(&mut out, "mta_sts_port", 443);
     out.finish();
-    (delivery, discovery)
+    Outbound {
+        delivery,
+        discovery,
+        mta_sts_port,
+    }
 }
 
 fn admin(root: &mut Section<'_>, listeners: &[ListenSettings]) -> AdminSettings {

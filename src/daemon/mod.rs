@@ -27,6 +27,7 @@ pub mod limits;
 pub mod listeners;
 pub mod logging;
 pub mod notify;
+mod policies;
 mod program;
 mod run;
 pub mod shutdown;

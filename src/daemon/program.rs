@@ -2,12 +2,13 @@
 
 use super::dnssec::Watch;
 use super::limits::Lowered;
+use super::policies::{self, Witness};
 use super::run::{Common, Context, Program, RestartKey, StartError};
 use super::{Format, Listen, tls_failures};
 use crate::clock;
 use crate::config::{Config, LogFormat};
 use crate::delivery::{Courier, TlsFailureStore, TlsMemory};
-use crate::discovery::Discovery;
+use crate::discovery::{Discovery, Sts};
 use crate::dns::Dns;
 use crate::message::{SpoolLimits, SpoolMemory};
 use crate::relay::{Lifetime, Relay, Snapshot};
@@ -117,6 +118,7 @@ pub struct Sealpost {
     settings: watch::Sender<Arc<ServerSettings>>,
     store: Option<Store>,
     dns: Dns,
+    sts: Sts,
     /// Ends what keeps connections.
     close_pool: CancellationToken,
     context: Context,
@@ -166,7 +168,20 @@ impl Program for Sealpost {
             expired: context.shutdown.expired.clone(),
             abandoned: context.shutdown.abandoned.clone(),
         };
-        let discovery = Discovery::new(dns.clone());
+        let sts = Sts::new(
+            dns.clone(),
+            store.clone(),
+            policies::settings(config, &plan.tls),
+            Arc::new(Witness {
+                ledger: context.ledger.clone(),
+                health: context.health.clone(),
+            }),
+            background.tracker().clone(),
+        );
+        sts.preload(policies::preload(config)).await;
+        let refreshing = sts.clone().refresh_all(close_pool.clone());
+        background.spawn("MTA-STS policies", refreshing);
+        let discovery = (Discovery::new(dns.clone()), sts.clone());
         let ledger = context.ledger.clone();
         let relay = Relay::new(plan.snapshot(), discovery, courier, ledger, lifetime);
         let (settings, watched) = watch::channel(plan.server());
@@ -183,6 +198,7 @@ impl Program for Sealpost {
             settings,
             store,
             dns,
+            sts,
             close_pool,
             context,
             background,
@@ -191,12 +207,18 @@ impl Program for Sealpost {
 
     fn adopt(&self, plan: Plan) {
         self.relay.replace(plan.snapshot());
+        self.sts
+            .replace(policies::settings(&plan.config, &plan.tls));
+        let (sts, lists) = (self.sts.clone(), policies::preload(&plan.config));
+        self.background
+            .spawn("preload", async move { sts.preload(lists).await });
         self.settings.send_replace(plan.server());
         self.server.reload_certificates();
     }
 
     async fn close(self) {
         self.close_pool.cancel();
+        self.sts.stop();
         drop((self.relay, self.server));
         if let Err(left) = self.background.ended_within(Duration::from_secs(7)).await {
             tracing::warn!(left, "connections were not closed politely");

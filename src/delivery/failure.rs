@@ -130,7 +130,8 @@ impl Failure {
                 | TlsFailure::StarttlsRefused(_)
                 | TlsFailure::VersionTooOld(_)
                 | TlsFailure::Certificate(_)
-                | TlsFailure::Dane(_) => Blame::Nobody,
+                | TlsFailure::Dane(_)
+                | TlsFailure::MtaSts(_) => Blame::Nobody,
             },
             Self::NoSlot
             | Self::ConnectHurried(_)

@@ -36,10 +36,10 @@ pub(super) fn judge(
             .tls_failure(&failure, plan.policy.source_of(&failure), Enforced::Yes);
         return Err(Failure::Tls(failure));
     }
-    if let Some(audit) = &plan.policy.audit
-        && let Err(failure) = plan.tls.judge(audit, session, now)
-    {
-        observe_audit(&failure, plan);
+    for audit in &*plan.policy.audits {
+        if let Err(failure) = plan.tls.judge(&audit.requirement, session, now) {
+            observe_audit(&failure, audit.purpose, plan);
+        }
     }
     Ok(seen)
 }
@@ -51,21 +51,36 @@ pub(super) fn observe_failure(failure: &TlsFailure, plan: &Plan<'_>) {
             plan.observer
                 .tls_failure(failure, plan.policy.source_of(failure), Enforced::Yes);
         }
-        Encryption::Opportunistic | Encryption::Never => observe_audit(failure, plan),
+        Encryption::Opportunistic | Encryption::Never => observe_audits(failure, plan),
     }
 }
 
-/// Without STARTTLS nothing has failed at level `may`; a rule that is tried out would have held mail back.
+/// Once for each who watches; a failure that nobody in particular watches for counts all the same.
+fn observe_audits(failure: &TlsFailure, plan: &Plan<'_>) {
+    if plan.policy.audits.is_empty() {
+        observe_audit(failure, AuditPurpose::Record, plan);
+    }
+    for audit in &*plan.policy.audits {
+        observe_audit(failure, audit.purpose, plan);
+    }
+}
+
+/// Without STARTTLS nothing has failed at level `may`; what is tried out would have held mail back.
 pub(super) fn observe_no_offer(plan: &Plan<'_>) {
-    match plan.policy.purpose {
-        AuditPurpose::Record => {}
-        AuditPurpose::DryRun => observe_audit(&TlsFailure::StarttlsNotOffered, plan),
+    for audit in &*plan.policy.audits {
+        match audit.purpose {
+            AuditPurpose::Record => {}
+            AuditPurpose::Testing | AuditPurpose::DryRun => {
+                observe_audit(&TlsFailure::StarttlsNotOffered, audit.purpose, plan);
+            }
+        }
     }
 }
 
-fn observe_audit(failure: &TlsFailure, plan: &Plan<'_>) {
-    let source = match plan.policy.purpose {
+fn observe_audit(failure: &TlsFailure, purpose: AuditPurpose, plan: &Plan<'_>) {
+    let source = match purpose {
         AuditPurpose::Record => plan.policy.source_of(failure),
+        AuditPurpose::Testing => PolicySource::MtaSts,
         AuditPurpose::DryRun => {
             plan.observer.would_block(&WouldBlock {
                 domain: &plan.policy.subject,

@@ -22,7 +22,7 @@ pub trait Observer: Send + Sync + std::fmt::Debug {
     fn connections(&self, active: usize, idle: usize);
 }
 
-/// What `enforce = "dry-run"` is for.
+/// What `enforce = "dry-run"` is for, and mode `testing` of MTA-STS.
 #[derive(Debug, Clone, Copy)]
 pub struct WouldBlock<'a, F = TlsFailure> {
     pub domain: &'a str,

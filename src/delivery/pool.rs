@@ -9,7 +9,7 @@ use super::observer::Observer;
 use crate::discovery::ImplicitTls;
 use crate::message::TlsRequired;
 use crate::names::{DomainName, MxHost};
-use crate::policy::{Encryption, TlsRequirement};
+use crate::policy::{Audit, Encryption, TlsRequirement};
 use crate::tls::TlsClient;
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -25,7 +25,7 @@ pub(super) struct PoolKey {
     pub host: Option<MxHost>,
     pub implicit_tls: ImplicitTls,
     pub enforce: Arc<TlsRequirement>,
-    pub audit: Option<Arc<TlsRequirement>>,
+    pub audits: Arc<[Audit]>,
     /// What the channel really is: a plaintext fallback is never taken for the TLS attempt.
     pub encryption: Encryption,
     pub tls_required: TlsRequired,

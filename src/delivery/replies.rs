@@ -152,7 +152,8 @@ fn tls_failed(
         | TlsFailure::ConnectionLost
         | TlsFailure::VersionTooOld(_)
         | TlsFailure::Certificate(_)
-        | TlsFailure::Dane(_) => 5,
+        | TlsFailure::Dane(_)
+        | TlsFailure::MtaSts(_) => 5,
     };
     // That a connection broke or was slow says nothing of what the host can do.
     let passing = matches!(
@@ -218,13 +219,14 @@ pub fn policy_defers(host: &str, deferral: &Deferral) -> Reply {
     } = deferral;
     let text = format!("{source} policy of {subject}: {host}: {reason}");
     match reason {
-        DeferReason::TlsaLookup(_) => reply(451, 4, 3, text),
+        DeferReason::TlsaLookup(_) | DeferReason::StsBogus(_) => reply(451, 4, 3, text),
         // Nothing is proven of the host; it is we who cannot tell.
         DeferReason::TlsaNotSought => reply(451, 7, 5, text),
         DeferReason::NoTlsa
         | DeferReason::TlsaInsecure
         | DeferReason::NoneUsable(_)
-        | DeferReason::MxInsecure => match on_failure {
+        | DeferReason::MxInsecure
+        | DeferReason::NotListed => match on_failure {
             OnFailure::Defer => reply(451, 7, 5, text),
             OnFailure::Reject => reply(554, 7, 5, text),
         },

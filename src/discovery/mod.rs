@@ -5,12 +5,17 @@ mod addresses;
 mod host;
 mod mx;
 mod route;
+mod sts;
 #[cfg(test)]
 mod tests;
 mod this_host;
 mod tlsa;
 
 pub use route::Discovery;
+pub use sts::{
+    FetchFailure, Known, Looked, PreloadedList, Record as StsRecord, Refreshed, Shown, Sign, Sts,
+    StsFound, StsObserver, StsSettings, StsSource,
+};
 pub use tlsa::{TlsaAsked, TlsaSearch};
 
 use crate::dns::{LookupFailure, Proof};

@@ -113,6 +113,10 @@ pub struct MxRecord {
     pub host: Option<DomainName>,
 }
 
+/// A TXT record of MTA-STS with its strings joined, well-formed or not (RFC 8461 §3.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyRecord(pub Box<[u8]>);
+
 /// Address families, asked separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Family {

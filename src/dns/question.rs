@@ -1,9 +1,10 @@
 //! The kinds of question that can be asked, and their records in our types.
 
 use super::wire::plain_name;
-use super::{Family, LookupFailure, MxRecord};
+use super::{Family, LookupFailure, MxRecord, PolicyRecord};
 use crate::dane::TlsaRdata;
-use crate::names::{DomainName, TlsaBaseDomain};
+use crate::mta_sts;
+use crate::names::{DomainName, PolicyDomain, TlsaBaseDomain};
 use hickory_resolver::proto::op::Query;
 use hickory_resolver::proto::rr::{Name, RecordType};
 use std::net::IpAddr;
@@ -53,6 +54,19 @@ impl Question<TlsaRdata> {
             query: Query::query(wire, RecordType::TLSA),
             name: base.0.clone(),
             convert: tlsa_records,
+        })
+    }
+}
+
+impl Question<PolicyRecord> {
+    pub(super) fn policy_records(domain: &PolicyDomain) -> Result<Self, LookupFailure> {
+        let owner = format!("{}.{domain}", mta_sts::RECORD_LABEL);
+        let mut wire = Name::from_ascii(&owner).map_err(|_| unwritable(&owner))?;
+        wire.set_fqdn(true);
+        Ok(Self {
+            query: Query::query(wire, RecordType::TXT),
+            name: domain.0.clone(),
+            convert: policy_records,
         })
     }
 }
@@ -137,6 +151,35 @@ fn tlsa_records(records: Vec<Box<[u8]>>) -> Vec<TlsaRdata> {
     octets.take(MAX_RECORDS).map(TlsaRdata).collect()
 }
 
+/// TXT records of MTA-STS, and as many as it takes to see that there is more than one. One that is so long that
+/// it would burden the cache is kept as a malformed one.
+fn policy_records(records: Vec<Box<[u8]>>) -> Vec<PolicyRecord> {
+    const MAX_LENGTH: usize = 1024;
+    const MALFORMED: &[u8] = b"v=STSv1;";
+    let texts = records.iter().filter_map(|data| joined(data));
+    let ours = texts.filter(|text| mta_sts::is_candidate(text));
+    let kept = ours.map(|text| {
+        if text.len() > MAX_LENGTH {
+            PolicyRecord(MALFORMED.into())
+        } else {
+            PolicyRecord(text.into())
+        }
+    });
+    kept.take(2).collect()
+}
+
+/// The strings of a TXT record, put together without anything between them (RFC 8461 §3.1).
+fn joined(data: &[u8]) -> Option<Vec<u8>> {
+    let mut text = Vec::with_capacity(data.len());
+    let mut rest = data;
+    while let Some((length, after)) = rest.split_first() {
+        let (string, next) = after.split_at_checked(usize::from(*length))?;
+        text.extend_from_slice(string);
+        rest = next;
+    }
+    Some(text)
+}
+
 fn targets(records: Vec<Box<[u8]>>) -> Vec<DomainName> {
     let mut targets = names(records);
     targets.truncate(1);
@@ -185,6 +228,46 @@ mod tests {
                 })
                 .collect();
             assert_eq!(said.join(", "), expected);
+        }
+    }
+
+    #[test]
+    fn records_of_mta_sts_are_told_from_others() {
+        let txt = |strings: &[&[u8]]| {
+            let mut data = Vec::new();
+            for string in strings {
+                data.push(u8::try_from(string.len()).unwrap());
+                data.extend_from_slice(string);
+            }
+            data.into_boxed_slice()
+        };
+        let long: &[&[u8]] = &[
+            b"v=STSv1; id=1; x=",
+            &[b'a'; 255],
+            &[b'a'; 255],
+            &[b'a'; 255],
+            &[b'a'; 255],
+        ];
+        for (records, expected) in [
+            (vec![txt(&[b"v=STSv1; id=1"])], &["v=STSv1; id=1"][..]),
+            (
+                vec![txt(&[b"v=STSv1", b"; id", b"=1", b""])],
+                &["v=STSv1; id=1"],
+            ),
+            (
+                vec![txt(&[b"v=spf1"]), txt(&[]), txt(&[b"v=STSv1;"])],
+                &["v=STSv1;"],
+            ),
+            (
+                vec![txt(&[b"v=STSv1; id=1"]); 9],
+                &["v=STSv1; id=1", "v=STSv1; id=1"],
+            ),
+            (vec![b"\x0ev=STSv1; id=1".as_slice().into()], &[]), // says to be longer than it is
+            (vec![txt(long)], &["v=STSv1;"]),
+        ] {
+            let kept = policy_records(records);
+            let kept: Vec<_> = kept.iter().map(|r| String::from_utf8_lossy(&r.0)).collect();
+            assert_eq!(kept, expected);
         }
     }
 

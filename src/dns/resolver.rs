@@ -9,11 +9,11 @@ use super::trust::Trust;
 use super::upstream::Upstream;
 use super::validate::Anchors;
 use super::{
-    Answer, DnsSettings, Dnssec, DnssecStatus, Family, LookupFailure, MxRecord, QueryObserver,
-    RemoteAd, system,
+    Answer, DnsSettings, Dnssec, DnssecStatus, Family, LookupFailure, MxRecord, PolicyRecord,
+    QueryObserver, RemoteAd, system,
 };
 use crate::dane::TlsaRdata;
-use crate::names::{DomainName, TlsaBaseDomain};
+use crate::names::{DomainName, PolicyDomain, TlsaBaseDomain};
 use std::fmt;
 use std::hash::Hash;
 use std::net::{IpAddr, SocketAddr};
@@ -38,6 +38,7 @@ pub struct Dns {
     pointers: Answers<IpAddr, DomainName>,
     tlsa: Answers<(DomainName, u16), TlsaRdata>,
     aliases: Answers<DomainName, DomainName>,
+    policy_records: Answers<PolicyDomain, PolicyRecord>,
 }
 
 /// Why there can be no lookups at all.
@@ -93,6 +94,7 @@ impl Dns {
             pointers: Cache::new(POINTER_CAPACITY),
             tlsa: Cache::new(CAPACITY),
             aliases: Cache::new(POINTER_CAPACITY),
+            policy_records: Cache::new(CAPACITY),
         })
     }
 
@@ -136,6 +138,17 @@ impl Dns {
     pub async fn alias(&self, name: &DomainName) -> Result<Arc<Answer<DomainName>>, LookupFailure> {
         self.cached(&self.aliases, name, || Question::alias(name))
             .await
+    }
+
+    /// The MTA-STS records of a policy domain (RFC 8461 §3.1); other TXT records at that name are left out.
+    pub async fn policy_records(
+        &self,
+        domain: &PolicyDomain,
+    ) -> Result<Arc<Answer<PolicyRecord>>, LookupFailure> {
+        self.cached(&self.policy_records, domain, || {
+            Question::policy_records(domain)
+        })
+        .await
     }
 
     /// Asks for the root's keys: whether DNSSEC works with these servers. What it finds is in force

@@ -1,5 +1,6 @@
 //! The metrics: names, help, labels, buckets, and the series that exist before anything happened.
 
+use crate::discovery::{FetchFailure, Refreshed, Sign};
 use crate::policy::PolicySource;
 use prometheus::{
     Encoder, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
@@ -36,6 +37,10 @@ pub(super) struct Metrics {
     pub(super) policy_blocked: IntCounterVec,
     pub(super) rule_deliveries: IntCounterVec,
     pub(super) dns_queries: IntCounterVec,
+    pub(super) mta_sts_fetches: IntCounterVec,
+    pub(super) mta_sts_refreshes: IntCounterVec,
+    pub(super) mta_sts_suspicions: IntCounterVec,
+    pub(super) mta_sts_cache_entries: IntGaugeVec,
     pub(super) eight_bit_refused: IntCounter,
     pub(super) sessions: IntGaugeVec,
     pub(super) upstream_connections: IntGaugeVec,
@@ -61,6 +66,10 @@ impl Metrics {
             policy_blocked: counters(r, POLICY_BLOCKED),
             rule_deliveries: counters(r, RULE_DELIVERIES),
             dns_queries: counters(r, DNS_QUERIES),
+            mta_sts_fetches: counters(r, MTA_STS_FETCHES),
+            mta_sts_refreshes: counters(r, MTA_STS_REFRESHES),
+            mta_sts_suspicions: counters(r, MTA_STS_SUSPICIONS),
+            mta_sts_cache_entries: gauges(r, MTA_STS_CACHE_ENTRIES),
             sessions: gauges(r, SESSIONS),
             upstream_connections: gauges(r, UPSTREAM_CONNECTIONS),
             delivery_seconds: histogram(r, DELIVERY_SECONDS, DELIVERY_BUCKETS),
@@ -94,6 +103,7 @@ impl Metrics {
             for policy in [
                 PolicySource::Rule,
                 PolicySource::Dane,
+                PolicySource::MtaSts,
                 PolicySource::Default,
             ] {
                 self.policy_blocked
@@ -109,6 +119,16 @@ impl Metrics {
                 self.policy_blocked
                     .with_label_values(&[policy.as_str(), reason]);
             }
+        }
+        for result in FetchFailure::RESULT_TYPES.into_iter().chain(["ok"]) {
+            self.mta_sts_fetches.with_label_values(&[result]);
+        }
+        for result in Refreshed::ALL {
+            let refreshes = &self.mta_sts_refreshes;
+            refreshes.with_label_values(&[result.as_str()]);
+        }
+        for sign in Sign::ALL {
+            self.mta_sts_suspicions.with_label_values(&[sign.as_str()]);
         }
         for protocol in ["smtp", "lmtp"] {
             self.sessions.with_label_values(&[protocol]);
@@ -230,6 +250,26 @@ const DNS_QUERIES: Family = Family {
     name: "dns_queries_total",
     help: "Questions that went to a DNS server",
     labels: &["type", "result"],
+};
+const MTA_STS_FETCHES: Family = Family {
+    name: "mta_sts_fetches_total",
+    help: "Fetches of MTA-STS policies: ok, or the RFC 8460 result type of the failure",
+    labels: &["result"],
+};
+const MTA_STS_REFRESHES: Family = Family {
+    name: "mta_sts_refreshes_total",
+    help: "Remembered MTA-STS policies that were due to be fetched anew, by what came of it",
+    labels: &["result"],
+};
+const MTA_STS_SUSPICIONS: Family = Family {
+    name: "mta_sts_downgrade_suspicions_total",
+    help: "Signs that an enforced MTA-STS policy is to be got rid of, once an hour for a domain",
+    labels: &["sign"],
+};
+const MTA_STS_CACHE_ENTRIES: Family = Family {
+    name: "mta_sts_cache_entries",
+    help: "MTA-STS policies in the store; absent until it was counted, and without a store",
+    labels: &[],
 };
 const SESSIONS: Family = Family {
     name: "sessions",

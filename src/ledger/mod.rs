@@ -7,11 +7,12 @@
 mod event;
 mod metrics;
 mod observe;
+mod sts;
 
 use crate::delivery::outcome::{Channel, DeliveryResult, Outcome, PossibleDuplicate, Via};
 use crate::delivery::{Enforced, WouldBlock};
 use crate::message::{Message, MessageId};
-use crate::policy::{DeferReason, PolicySource, TlsFailure};
+use crate::policy::{AuditPurpose, DeferReason, PolicySource, TlsFailure};
 use crate::smtp::envelope::{Envelope, Recipient};
 use crate::smtp::extensions::Extension;
 use crate::smtp::reply::{Reply, Severity};
@@ -264,14 +265,21 @@ impl Ledger {
             .inc();
     }
 
-    /// A rule that is only tried out would not have used a host, whatever its TLS is like.
-    pub fn would_defer(&self, blocked: &WouldBlock<'_, DeferReason>) {
-        observe::tell_dry_run(blocked);
+    /// What is only watched would not have used a host, whatever its TLS is like.
+    pub fn would_defer(&self, purpose: AuditPurpose, blocked: &WouldBlock<'_, DeferReason>) {
+        let source = match purpose {
+            AuditPurpose::Record => PolicySource::Default,
+            AuditPurpose::Testing => PolicySource::MtaSts,
+            AuditPurpose::DryRun => {
+                observe::tell_dry_run(blocked);
+                PolicySource::Rule
+            }
+        };
         self.metrics
             .tls_failures
             .with_label_values(&[
                 blocked.failure.result_type(),
-                PolicySource::Rule.as_str(),
+                source.as_str(),
                 Enforced::No.as_str(),
             ])
             .inc();

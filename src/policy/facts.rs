@@ -3,7 +3,9 @@
 use super::requirement::DaneTrust;
 use super::rules::Published;
 use crate::dane::TlsaSet;
-use crate::names::{DomainName, MxHost, NextHop, TlsaBaseDomain};
+use crate::mta_sts::{Mode, Policy};
+use crate::names::{DomainName, MxHost, NextHop, PolicyDomain, RuleTarget, TlsaBaseDomain};
+use std::sync::Arc;
 
 /// What is known of a host before a connection is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +17,8 @@ pub struct HostFacts {
     /// Whether the host is proven to be the next hop's.
     pub trust: DaneTrust,
     pub tlsa: TlsaFinding,
+    /// Of the policy domain; the same for all its hosts.
+    pub sts: StsFinding,
 }
 
 /// What is known of a host's TLSA records (RFC 7672 §2.2).
@@ -50,6 +54,30 @@ impl TlsaFinding {
     }
 }
 
+/// What is known of the policy domain's MTA-STS policy (RFC 8461).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StsFinding {
+    /// Nobody asked: MTA-STS is off, the policy does not want it, or there is no policy domain.
+    NotSought,
+    /// There is none, or none was to be had in time: mail goes as without one.
+    NoPolicy,
+    Policy(Arc<Policy>),
+    /// The answer that would say whether there is one is forged or broken.
+    Bogus(String),
+}
+
+impl StsFinding {
+    /// Whether the policy, enforced, does not have this host in its list (RFC 8461 §4.1).
+    pub fn forbids(&self, host: Option<&MxHost>) -> bool {
+        match self {
+            Self::Policy(policy) if policy.mode == Mode::Enforce => {
+                !host.is_some_and(|host| policy.lists(&host.0))
+            }
+            Self::Policy(_) | Self::NotSought | Self::NoPolicy | Self::Bogus(_) => false,
+        }
+    }
+}
+
 /// Why it is not known whether there are TLSA records.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TlsaFailure {
@@ -78,4 +106,19 @@ pub struct Demand {
     pub next_hop: NextHop,
     /// The message's own wish: `Ignore` for `TLS-Required: No` (RFC 8689 §3).
     pub published: Published,
+}
+
+impl Demand {
+    /// Whose published policy counts: the recipients' domain, or the next hop's where a rule routes their
+    /// mail to the MX hosts of another (RFC 8461 §3.4); nobody's where no MX records are looked up.
+    pub fn policy_domain(&self) -> Option<PolicyDomain> {
+        match &self.next_hop {
+            NextHop::Domain(domain) => Some(PolicyDomain(domain.clone())),
+            NextHop::Literal(_) => None,
+            NextHop::Rule(hop) => match &hop.target {
+                RuleTarget::Mx(domain) => Some(PolicyDomain(domain.clone())),
+                RuleTarget::Host(_) | RuleTarget::Address(_) => None,
+            },
+        }
+    }
 }

@@ -93,6 +93,9 @@ pub enum TlsFailure {
     /// What DANE demands is not met.
     #[error("DANE: {0}")]
     Dane(CertificateProblem),
+    /// What the domain's MTA-STS policy demands is not met.
+    #[error("{0}")]
+    MtaSts(CertificateProblem),
 }
 
 impl TlsFailure {
@@ -105,7 +108,9 @@ impl TlsFailure {
             | Self::HandshakeTimeout
             | Self::ConnectionLost => "validation-failure",
             Self::NoCommonParameters | Self::VersionTooOld(_) => "no_common_parameters",
-            Self::Certificate(problem) | Self::Dane(problem) => problem.result_type(),
+            Self::Certificate(problem) | Self::Dane(problem) | Self::MtaSts(problem) => {
+                problem.result_type()
+            }
         }
     }
 }

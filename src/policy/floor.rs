@@ -14,7 +14,9 @@ pub(super) struct Floor<'a> {
     pub(super) on_failure: OnFailure,
     pub(super) client_certificate: ClientCertificate,
     /// Whether TLSA records count that the level does not ask for.
-    published: Published,
+    dane: Published,
+    /// Whether MTA-STS policies count.
+    mta_sts: Published,
     pub(super) rule: Option<&'a Rule>,
 }
 
@@ -24,7 +26,8 @@ impl<'a> Floor<'a> {
             level: settings.default,
             source: PolicySource::Default,
             min_version: settings.min_version,
-            published: settings.dane,
+            dane: settings.dane,
+            mta_sts: settings.mta_sts,
             on_failure: OnFailure::Defer,
             client_certificate: ClientCertificate::Withhold,
             rule: None,
@@ -42,10 +45,8 @@ impl<'a> Floor<'a> {
             min_version: rule.min_version.unwrap_or(default.min_version),
             on_failure: rule.on_failure,
             client_certificate: rule.client_certificate,
-            published: match rule.published {
-                Published::Ignore => Published::Ignore,
-                Published::Honor => default.published,
-            },
+            dane: rule.published.and(default.dane),
+            mta_sts: rule.published.and(default.mta_sts),
             rule: Some(rule),
         }
     }
@@ -57,9 +58,14 @@ impl<'a> Floor<'a> {
             Level::Dane | Level::DaneOnly => true,
             Level::None => false,
             Level::May | Level::Encrypt | Level::Fingerprint | Level::Verify | Level::Secure => {
-                self.published == Published::Honor && demand.published == Published::Honor
+                self.dane.and(demand.published) == Published::Honor
             }
         }
+    }
+
+    /// `none` knows no TLS, and so nothing that is published about it.
+    pub(super) fn wants_sts(&self, demand: &Demand) -> bool {
+        self.level != Level::None && self.mta_sts.and(demand.published) == Published::Honor
     }
 
     /// Whose policy DANE is here: the rule's that asks for it, else the domain's own.

@@ -3,6 +3,7 @@
 //! Facts and rules go in, a [`HostVerdict`] with its reason comes out. No await, no clock, no log, so
 //! that one table test can try every combination.
 
+mod case;
 mod facts;
 mod failure;
 mod floor;
@@ -13,14 +14,15 @@ mod requirement;
 mod rules;
 mod verdict;
 
-pub use facts::{Demand, HostFacts, TlsaFailure, TlsaFinding};
+pub use facts::{Demand, HostFacts, StsFinding, TlsaFailure, TlsaFinding};
 pub use failure::{CertificateProblem, TlsFailure};
 pub use level::{Level, PolicySource};
 pub use requirement::{
-    AuditPurpose, Authentication, ClientCertificate, DaneRequirement, DaneTrust, Encryption,
-    Fingerprint, HostPolicy, OnFailure, PlaintextPermit, ReferenceName, TlsRequirement, TlsVersion,
+    Audit, AuditPurpose, Authentication, ClientCertificate, DaneRequirement, DaneTrust, Encryption,
+    Fingerprint, HostPolicy, Objection, OnFailure, PlaintextPermit, ReferenceName, TlsRequirement,
+    TlsVersion,
 };
 pub use rules::{Enforce, MatchName, Published, Rule, RuleConflict, Rules};
 pub use verdict::{
-    DeferReason, Deferral, HostVerdict, PolicySettings, SeekTlsa, for_host, seek_tlsa,
+    DeferReason, Deferral, HostVerdict, PolicySettings, SeekTlsa, for_host, seek_sts, seek_tlsa,
 };

@@ -4,7 +4,7 @@ use super::failure::TlsFailure;
 use super::level::{Level, PolicySource};
 use super::verdict::DeferReason;
 use crate::dane::TlsaSet;
-use crate::names::{DomainName, TlsaBaseDomain};
+use crate::names::{DomainName, PolicyDomain, TlsaBaseDomain};
 use std::fmt;
 use std::sync::Arc;
 
@@ -111,6 +111,9 @@ pub struct TlsRequirement {
     pub authentication: Authentication,
     /// Must hold as well as `authentication`.
     pub dane: Option<Arc<DaneRequirement>>,
+    /// The MX host's name, for which a trusted authority must vouch as well: what an MTA-STS policy
+    /// demands (RFC 8461 §4.2).
+    pub mta_sts: Option<DomainName>,
     /// Binds wherever TLS is mandatory; opportunistic delivery takes what it gets.
     pub min_version: TlsVersion,
     pub client_certificate: ClientCertificate,
@@ -129,8 +132,24 @@ pub enum OnFailure {
 pub enum AuditPurpose {
     /// For the record: what a full check would have said.
     Record,
+    /// An MTA-STS policy in mode `testing`: its failures are counted (RFC 8461 §5).
+    Testing,
     /// A rule is tried out (`enforce = "dry-run"`): it is told where the rule would have held mail back.
     DryRun,
+}
+
+/// What is judged in the same handshake, recorded, and never fatal.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Audit {
+    pub purpose: AuditPurpose,
+    pub requirement: TlsRequirement,
+}
+
+/// Why a host would not be used at all, if what is only watched were in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Objection {
+    pub purpose: AuditPurpose,
+    pub reason: DeferReason,
 }
 
 /// The verdict for one host, with its why.
@@ -140,14 +159,14 @@ pub struct HostPolicy {
     pub source: PolicySource,
     /// Whose policy it is, for replies: a domain, or the next hop.
     pub subject: Arc<str>,
+    /// Whose MTA-STS policy it is, if one is in force or watched.
+    pub policy_domain: Option<PolicyDomain>,
     /// The `name` of the rule in force, for metrics.
     pub rule_name: Option<Arc<str>>,
     pub enforce: Arc<TlsRequirement>,
-    /// Judged in the same handshake, recorded, never fatal.
-    pub audit: Option<Arc<TlsRequirement>>,
-    pub purpose: AuditPurpose,
-    /// Why a rule that is only tried out would not use the host at all.
-    pub would_defer: Option<DeferReason>,
+    /// Two at most.
+    pub audits: Arc<[Audit]>,
+    pub objections: Vec<Objection>,
     pub on_failure: OnFailure,
     pub(super) sealed: Sealed,
 }
@@ -172,9 +191,10 @@ impl HostPolicy {
         }
     }
 
-    /// Whose policy it is that a failure violates: the domain's own DANE may stand beside a rule.
+    /// Whose policy it is that a failure violates: what the domain publishes may stand beside a rule.
     pub fn source_of(&self, failure: &TlsFailure) -> PolicySource {
         match (failure, self.level) {
+            (TlsFailure::MtaSts(_), _) => PolicySource::MtaSts,
             (TlsFailure::Dane(_), Level::Fingerprint | Level::Verify | Level::Secure) => {
                 PolicySource::Dane
             }
@@ -184,7 +204,11 @@ impl HostPolicy {
 
     /// How replies and logs name the policy that a failure violates: `rule policy of example.com`.
     pub fn describe(&self, failure: &TlsFailure) -> String {
-        format!("{} policy of {}", self.source_of(failure), self.subject)
+        let source = self.source_of(failure);
+        match (source, &self.policy_domain) {
+            (PolicySource::MtaSts, Some(domain)) => format!("{source} policy of {domain}"),
+            (_, _) => format!("{source} policy of {}", self.subject),
+        }
     }
 
     /// The name to send as SNI where TLSA records decide (RFC 7672 §8.1).

@@ -48,6 +48,16 @@ pub enum Published {
     Ignore,
 }
 
+impl Published {
+    /// Honoured only if both say so.
+    pub(super) fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Honor, Self::Honor) => Self::Honor,
+            (Self::Ignore, _) | (_, Self::Ignore) => Self::Ignore,
+        }
+    }
+}
+
 /// Whether the rule binds or is only watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Enforce {

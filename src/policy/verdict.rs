@@ -1,15 +1,13 @@
 //! The decision: facts, rules and defaults in, a verdict with its reason out.
 
-use super::facts::{Demand, HostFacts, TlsaFailure, TlsaFinding};
+use super::case::{Case, Decided, Refused};
+use super::facts::{Demand, HostFacts, TlsaFailure};
 use super::floor::Floor;
 use super::level::{Level, PolicySource};
 use super::reference::Names;
-use super::requirement::{
-    AuditPurpose, Authentication, DaneRequirement, DaneTrust, Encryption, HostPolicy, OnFailure,
-    ReferenceName, Sealed, TlsRequirement, TlsVersion,
-};
-use super::rules::{Enforce, MatchName, Published, Rules};
-use crate::names::{DomainName, TlsaBaseDomain};
+use super::requirement::{HostPolicy, OnFailure, Sealed, TlsVersion};
+use super::rules::{Enforce, Published, Rules};
+use crate::names::{PolicyDomain, TlsaBaseDomain};
 use std::sync::Arc;
 
 /// The administrator's word: rules, and what holds without one.
@@ -22,6 +20,8 @@ pub struct PolicySettings {
     pub min_version: TlsVersion,
     /// `policy.dane`: whether TLSA records count that no rule asks for.
     pub dane: Published,
+    /// `policy.mta_sts`: whether MTA-STS policies count.
+    pub mta_sts: Published,
 }
 
 /// What to do with one host.
@@ -30,6 +30,8 @@ pub enum HostVerdict {
     Use(HostPolicy),
     /// No mail may go to this host now, however its TLS may be.
     Defer(Deferral),
+    /// The host is none of those to which the domain's mail may go: as if it were not there.
+    Skip(Deferral),
 }
 
 /// Why a host may not be used now, and whose policy says so.
@@ -60,6 +62,11 @@ pub enum DeferReason {
     NoneUsable(TlsaBaseDomain),
     #[error("dane-only, but the MX records that name it are not secured by DNSSEC")]
     MxInsecure,
+    /// RFC 8461 §4.1.
+    #[error("not among the MX hosts that the policy lists")]
+    NotListed,
+    #[error("MTA-STS record: {0}")]
+    StsBogus(String),
 }
 
 impl DeferReason {
@@ -71,6 +78,21 @@ impl DeferReason {
                 "dane-required"
             }
             Self::NoneUsable(_) => "tlsa-invalid",
+            Self::NotListed => "validation-failure",
+            Self::StsBogus(_) => "dnssec-invalid",
+        }
+    }
+
+    /// Whether it is the domain's MTA-STS policy that says so, and no word of DANE's.
+    pub(super) fn is_of_sts(&self) -> bool {
+        match self {
+            Self::NotListed | Self::StsBogus(_) => true,
+            Self::TlsaNotSought
+            | Self::TlsaLookup(_)
+            | Self::NoTlsa
+            | Self::TlsaInsecure
+            | Self::NoneUsable(_)
+            | Self::MxInsecure => false,
         }
     }
 }
@@ -87,18 +109,7 @@ pub enum SeekTlsa {
 /// Whether TLSA records of the hosts may matter to mail of `demand`. Where they do not, they must not be
 /// looked up: the lookup could fail and hold mail back (RFC 8689 §3).
 pub fn seek_tlsa(demand: &Demand, settings: &PolicySettings) -> SeekTlsa {
-    let rule = settings.rules.for_demand(demand).map(|rule| &**rule);
-    let default = Floor::of_default(settings);
-    let (binding, watched) = match rule {
-        None => (default, None),
-        Some(rule) => {
-            let floor = Floor::of_rule(rule, &default);
-            match rule.enforce {
-                Enforce::Yes => (floor, None),
-                Enforce::DryRun => (default, Some(floor)),
-            }
-        }
-    };
+    let (binding, watched) = floors(demand, settings);
     if binding.wants_tlsa(demand) {
         SeekTlsa::Yes
     } else if watched.is_some_and(|floor| floor.wants_tlsa(demand)) {
@@ -108,51 +119,94 @@ pub fn seek_tlsa(demand: &Demand, settings: &PolicySettings) -> SeekTlsa {
     }
 }
 
+/// The floor that binds, and the one that is only tried out.
+fn floors<'a>(demand: &Demand, settings: &'a PolicySettings) -> (Floor<'a>, Option<Floor<'a>>) {
+    let default = Floor::of_default(settings);
+    let Some(rule) = settings.rules.for_demand(demand) else {
+        return (default, None);
+    };
+    let floor = Floor::of_rule(rule, &default);
+    match rule.enforce {
+        Enforce::Yes => (floor, None),
+        Enforce::DryRun => (default, Some(floor)),
+    }
+}
+
+/// Whose MTA-STS policy is to be looked up for mail of `demand`, if anybody's.
+pub fn seek_sts(demand: &Demand, settings: &PolicySettings) -> Option<PolicyDomain> {
+    let (binding, watched) = floors(demand, settings);
+    let wanted = binding.wants_sts(demand) || watched.is_some_and(|floor| floor.wants_sts(demand));
+    demand.policy_domain().filter(|_| wanted)
+}
+
 /// Decides what a connection to `host` must prove for mail of `demand`.
 ///
 /// The rule for the recipients' domain sets the floor, else the default does; what TLSA records demand
 /// is added on top. A rule in dry-run enforces nothing: the default is enforced, the rule audited.
 pub fn for_host(demand: &Demand, host: &HostFacts, settings: &PolicySettings) -> HostVerdict {
-    let rule = settings.rules.for_demand(demand).map(|rule| &**rule);
     let case = Case {
         demand,
         host,
         names: Names::of(demand, host),
     };
-    let fallback = Floor::of_default(settings);
-    let verdict = match rule {
-        None => case.decide(fallback),
-        Some(rule) => {
-            let floor = Floor::of_rule(rule, &fallback);
-            match rule.enforce {
-                Enforce::Yes => case.decide(floor),
-                Enforce::DryRun => case.dry_run(fallback, floor),
-            }
-        }
+    let decided = match floors(demand, settings) {
+        (binding, None) => case.decide(binding),
+        (binding, Some(watched)) => case.dry_run(binding, watched),
     };
-    let subject = subject(demand);
+    let rule = settings.rules.for_demand(demand);
     let rule_name = rule.and_then(|rule| rule.name.clone());
-    match verdict {
-        Err((floor, reason)) => HostVerdict::Defer(Deferral {
-            level: floor.level.max(Level::Dane),
-            source: floor.source_of_tlsa(),
-            subject,
-            rule_name,
-            on_failure: floor.on_failure,
-            reason,
-        }),
-        Ok(decision) => HostVerdict::Use(HostPolicy {
-            level: decision.level,
-            source: decision.source,
-            subject,
-            rule_name,
-            enforce: Arc::new(decision.enforce),
-            audit: decision.audit.map(Arc::new),
-            purpose: decision.purpose,
-            would_defer: decision.would_defer,
-            on_failure: decision.floor.on_failure,
-            sealed: Sealed,
-        }),
+    verdict(decided, demand, rule_name)
+}
+
+fn verdict(decided: Decided<'_>, demand: &Demand, rule_name: Option<Arc<str>>) -> HostVerdict {
+    let decision = match decided {
+        Ok(decision) => decision,
+        Err(refused) => return refusal(refused, demand, rule_name),
+    };
+    HostVerdict::Use(HostPolicy {
+        level: decision.level,
+        source: decision.source,
+        subject: subject(demand),
+        policy_domain: demand.policy_domain(),
+        rule_name,
+        enforce: Arc::new(decision.enforce),
+        audits: decision.audits.into(),
+        objections: decision.objections,
+        on_failure: decision.floor.on_failure,
+        sealed: Sealed,
+    })
+}
+
+fn refusal(
+    Refused { floor, reason }: Refused<'_>,
+    demand: &Demand,
+    rule_name: Option<Arc<str>>,
+) -> HostVerdict {
+    let of_sts = reason.is_of_sts();
+    let policy_domain = demand.policy_domain().filter(|_| of_sts);
+    let deferral = Deferral {
+        level: floor
+            .level
+            .max(if of_sts { Level::Verify } else { Level::Dane }),
+        source: if of_sts {
+            PolicySource::MtaSts
+        } else {
+            floor.source_of_tlsa()
+        },
+        subject: policy_domain.map_or_else(|| subject(demand), |domain| domain.0.as_str().into()),
+        rule_name,
+        on_failure: floor.on_failure,
+        reason,
+    };
+    match deferral.reason {
+        DeferReason::NotListed => HostVerdict::Skip(deferral),
+        DeferReason::StsBogus(_)
+        | DeferReason::TlsaLookup(_)
+        | DeferReason::TlsaNotSought
+        | DeferReason::NoTlsa
+        | DeferReason::TlsaInsecure
+        | DeferReason::NoneUsable(_)
+        | DeferReason::MxInsecure => HostVerdict::Defer(deferral),
     }
 }
 
@@ -161,205 +215,6 @@ fn subject(demand: &Demand) -> Arc<str> {
     match &demand.recipient_domain {
         Some(domain) => domain.as_str().into(),
         None => demand.next_hop.to_string().into(),
-    }
-}
-
-struct Decision<'a> {
-    floor: Floor<'a>,
-    level: Level,
-    source: PolicySource,
-    enforce: TlsRequirement,
-    audit: Option<TlsRequirement>,
-    purpose: AuditPurpose,
-    would_defer: Option<DeferReason>,
-}
-
-type Decided<'a> = Result<Decision<'a>, (Floor<'a>, DeferReason)>;
-
-/// One host and one demand, under whatever floor.
-struct Case<'c> {
-    demand: &'c Demand,
-    host: &'c HostFacts,
-    names: Names,
-}
-
-/// What TLSA records make of a floor.
-struct Raised {
-    level: Level,
-    source: PolicySource,
-    dane: Option<DaneRequirement>,
-}
-
-impl Case<'_> {
-    fn decide<'a>(&self, floor: Floor<'a>) -> Decided<'a> {
-        let raised = match self.raise(&floor) {
-            Ok(raised) => raised,
-            Err(reason) => return Err((floor, reason)),
-        };
-        let mut enforce = requirement(raised.level, &floor, &self.names);
-        let authenticated = raised.dane.is_some();
-        enforce.dane = raised.dane.map(Arc::new);
-        let audit = if authenticated {
-            None
-        } else {
-            usual_audit(raised.level, &floor, &self.names)
-        };
-        Ok(Decision {
-            floor,
-            level: raised.level,
-            source: raised.source,
-            enforce,
-            audit,
-            purpose: AuditPurpose::Record,
-            would_defer: None,
-        })
-    }
-
-    /// The default binds; what the rule would demand is judged in the same handshake where it demands
-    /// TLS.
-    fn dry_run<'a>(&self, default: Floor<'a>, watched: Floor<'_>) -> Decided<'a> {
-        let mut decision = self.decide(default)?;
-        match self.decide(watched) {
-            Ok(watched) if watched.enforce.encryption == Encryption::Mandatory => {
-                decision.audit = Some(watched.enforce);
-                decision.purpose = AuditPurpose::DryRun;
-            }
-            Ok(_) => {}
-            Err((_, reason)) => decision.would_defer = Some(reason),
-        }
-        Ok(decision)
-    }
-
-    /// What is left of a floor, or comes on top of it, once it is known what is known of TLSA records.
-    /// Only proof that there are none allows less (RFC 7672 §2.1, §2.2).
-    fn raise(&self, floor: &Floor<'_>) -> Result<Raised, DeferReason> {
-        let as_it_is = |level| Raised {
-            level,
-            source: floor.source,
-            dane: None,
-        };
-        let finding = if floor.wants_tlsa(self.demand) {
-            &self.host.tlsa
-        } else {
-            &TlsaFinding::NotSought
-        };
-        match (floor.level, finding) {
-            (_, TlsaFinding::LookupFailed(failure)) => {
-                Err(DeferReason::TlsaLookup(failure.clone()))
-            }
-            (Level::DaneOnly, TlsaFinding::NotSought) => Err(DeferReason::TlsaNotSought),
-            (Level::DaneOnly, TlsaFinding::SecurelyAbsent) => Err(DeferReason::NoTlsa),
-            (Level::DaneOnly, TlsaFinding::Insecure) => Err(DeferReason::TlsaInsecure),
-            (Level::DaneOnly, TlsaFinding::NoneUsable(base)) => {
-                Err(DeferReason::NoneUsable(base.clone()))
-            }
-            (Level::DaneOnly, TlsaFinding::Usable { .. }) if self.host.trust == DaneTrust::Half => {
-                Err(DeferReason::MxInsecure)
-            }
-            (Level::Dane, TlsaFinding::NotSought) => Ok(as_it_is(Level::Encrypt)),
-            (Level::Dane, TlsaFinding::SecurelyAbsent | TlsaFinding::Insecure) => {
-                Ok(as_it_is(Level::May))
-            }
-            (
-                level,
-                TlsaFinding::NotSought | TlsaFinding::SecurelyAbsent | TlsaFinding::Insecure,
-            ) => Ok(as_it_is(level)),
-            (Level::May | Level::Dane, TlsaFinding::NoneUsable(_)) => Ok(Raised {
-                level: Level::Encrypt,
-                source: floor.source_of_tlsa(),
-                dane: None,
-            }),
-            (level, TlsaFinding::NoneUsable(_)) => Ok(as_it_is(level)),
-            (level, TlsaFinding::Usable { base, records }) => {
-                let dane = DaneRequirement {
-                    base: base.clone(),
-                    records: records.clone(),
-                    names: self.reference_names(base),
-                    trust: self.host.trust,
-                };
-                Ok(with_dane(level, floor, dane))
-            }
-        }
-    }
-
-    /// RFC 7672 §3.2.2: the base domain first; the next hop and what it is an alias of, where the host is
-    /// proven to be theirs.
-    fn reference_names(&self, base: &TlsaBaseDomain) -> Arc<[DomainName]> {
-        let more = match self.host.trust {
-            DaneTrust::Full => [&self.names.next_hop, &self.host.next_hop_expanded],
-            DaneTrust::Half => [&self.names.host, &None],
-        };
-        let mut names = vec![base.0.clone()];
-        for name in more.into_iter().flatten() {
-            if !names.contains(name) {
-                names.push(name.clone());
-            }
-        }
-        names.into()
-    }
-}
-
-/// A rule that already authenticates keeps its name and its source: both it and DANE must hold. The
-/// default is for domains that publish nothing: DANE takes its place where it authenticates the domain.
-fn with_dane(level: Level, floor: &Floor<'_>, dane: DaneRequirement) -> Raised {
-    let by_default = floor.source == PolicySource::Default;
-    let (level, source) = match level {
-        Level::None | Level::May | Level::Dane | Level::Encrypt => {
-            (Level::Dane, floor.source_of_tlsa())
-        }
-        Level::Verify if by_default && dane.trust == DaneTrust::Full => {
-            (Level::Dane, floor.source_of_tlsa())
-        }
-        Level::Fingerprint | Level::Verify | Level::Secure | Level::DaneOnly => {
-            (level, floor.source)
-        }
-    };
-    Raised {
-        level,
-        source,
-        dane: Some(dane),
-    }
-}
-
-fn requirement(level: Level, floor: &Floor<'_>, names: &Names) -> TlsRequirement {
-    use Encryption::{Mandatory, Never, Opportunistic};
-    let (encryption, authentication) = match level {
-        Level::None => (Never, Authentication::None),
-        Level::May => (Opportunistic, Authentication::None),
-        Level::Dane | Level::DaneOnly | Level::Encrypt => (Mandatory, Authentication::None),
-        Level::Fingerprint => {
-            let pins = floor.rule.map_or(&[][..], |rule| &rule.fingerprints);
-            (Mandatory, Authentication::Fingerprint(pins.into()))
-        }
-        Level::Verify => (Mandatory, names.webpki(floor.rule, &[MatchName::HostName])),
-        Level::Secure => {
-            let usual = [MatchName::NextHop, MatchName::DotNextHop];
-            (Mandatory, names.webpki(floor.rule, &usual))
-        }
-    };
-    TlsRequirement {
-        encryption,
-        authentication,
-        dane: None,
-        min_version: floor.min_version,
-        client_certificate: floor.client_certificate,
-    }
-}
-
-/// Where nobody is authenticated, what `verify` would have said is worth knowing.
-fn usual_audit(level: Level, floor: &Floor<'_>, names: &Names) -> Option<TlsRequirement> {
-    match level {
-        Level::May | Level::Dane | Level::Encrypt => {
-            let name = ReferenceName::Exact(names.host.clone()?);
-            Some(TlsRequirement {
-                encryption: Encryption::Mandatory,
-                authentication: Authentication::WebPki([name].into()),
-                dane: None,
-                min_version: floor.min_version,
-                client_certificate: floor.client_certificate,
-            })
-        }
-        Level::None | Level::Fingerprint | Level::Verify | Level::Secure | Level::DaneOnly => None,
     }
 }
 

@@ -88,6 +88,7 @@ impl Said {
         let what = format!("{:?} {:?} {:?}", self.require, self.enforce, tlsa);
         let policy = match self.verdict(tlsa.clone()) {
             HostVerdict::Use(policy) => policy,
+            HostVerdict::Skip(skipped) => panic!("{skipped:?}"),
             HostVerdict::Defer(_) => {
                 let failed = matches!(tlsa, TlsaFinding::LookupFailed(_));
                 assert!(

@@ -1,6 +1,9 @@
 use super::*;
-use crate::names::{MxHost, NextHop, RuleNextHop};
-use crate::policy::{CertificateProblem, ClientCertificate, Fingerprint, Rule, TlsFailure};
+use crate::names::{DomainName, MxHost, NextHop, RuleNextHop};
+use crate::policy::{
+    Authentication, CertificateProblem, ClientCertificate, DaneTrust, Encryption, Fingerprint,
+    MatchName, ReferenceName, Rule, StsFinding, TlsFailure, TlsRequirement, TlsaFinding,
+};
 
 fn name(text: &str) -> DomainName {
     DomainName::parse(text).unwrap()
@@ -37,6 +40,7 @@ struct Case {
     default: Level,
     min_version: TlsVersion,
     dane: Published,
+    mta_sts: Published,
 }
 
 impl Case {
@@ -52,10 +56,12 @@ impl Case {
                 next_hop_expanded: None,
                 trust: DaneTrust::Full,
                 tlsa: TlsaFinding::NotSought,
+                sts: StsFinding::NotSought,
             },
             default: Level::May,
             min_version: TlsVersion::V1_2,
             dane: Published::Honor,
+            mta_sts: Published::Honor,
         }
     }
 
@@ -80,13 +86,14 @@ impl Case {
             default: self.default,
             min_version: self.min_version,
             dane: self.dane,
+            mta_sts: self.mta_sts,
         }
     }
 
     fn policy(&self, rules: &Rules) -> HostPolicy {
         match self.verdict(rules) {
             HostVerdict::Use(policy) => policy,
-            HostVerdict::Defer(deferral) => panic!("{deferral:?}"),
+            HostVerdict::Defer(refused) | HostVerdict::Skip(refused) => panic!("{refused:?}"),
         }
     }
 }
@@ -106,6 +113,12 @@ fn short(requirement: &TlsRequirement) -> String {
             format!("{encryption} webpki:{}", names.join(","))
         }
     }
+}
+
+/// The one requirement that is watched, if any is.
+fn sole_audit(policy: &HostPolicy) -> Option<&TlsRequirement> {
+    assert!(policy.audits.len() < 2, "{policy:?}");
+    policy.audits.first().map(|audit| &audit.requirement)
 }
 
 fn hop(text: &str) -> NextHop {
@@ -131,11 +144,7 @@ fn each_level_demands_what_its_name_says() {
         });
         let policy = Case::new().policy(&rules);
         assert_eq!(short(&policy.enforce), enforce, "{level}");
-        assert_eq!(
-            policy.audit.as_deref().map(short).as_deref(),
-            audit,
-            "{level}"
-        );
+        assert_eq!(sole_audit(&policy).map(short).as_deref(), audit, "{level}");
         assert_eq!(policy.source, PolicySource::Rule, "{level}");
     }
 }
@@ -225,8 +234,8 @@ fn an_address_without_a_name_is_not_audited() {
         ..rule()
     }));
     assert_eq!(
-        (short(&policy.enforce).as_str(), &policy.audit),
-        ("try", &None)
+        (short(&policy.enforce).as_str(), sole_audit(&policy)),
+        ("try", None)
     );
     assert_eq!(
         policy.describe(&TlsFailure::StarttlsNotOffered),
@@ -302,8 +311,8 @@ fn a_rule_in_dry_run_is_watched_and_binds_nothing() {
     );
     assert_eq!(policy.on_failure, OnFailure::Defer);
     assert_eq!(policy.rule_name.as_deref(), Some("partner"));
-    let audit = policy.audit.unwrap();
-    assert_eq!(short(&audit), "must webpki:example.com,.example.com");
+    let audit = sole_audit(&policy).unwrap();
+    assert_eq!(short(audit), "must webpki:example.com,.example.com");
     assert_eq!(audit.min_version, TlsVersion::V1_3);
 
     // One that demands no TLS leaves the default's own audit.
@@ -312,7 +321,7 @@ fn a_rule_in_dry_run_is_watched_and_binds_nothing() {
         enforce: Enforce::DryRun,
         ..rule()
     });
-    assert_eq!(case.policy(&lax).audit, unruled.audit);
+    assert_eq!(case.policy(&lax).audits, unruled.audits);
 }
 
 #[test]
@@ -423,6 +432,8 @@ fn check_floor(verdict: &HostVerdict, floor: Level, host: Option<&str>) {
     assert!(host.is_some() || names.iter().all(spelled), "{names:?}");
 }
 
+#[path = "verdict_sts_tests.rs"]
+mod sts;
 #[path = "verdict_sweep_tests.rs"]
 mod sweep;
 #[path = "verdict_tlsa_tests.rs"]

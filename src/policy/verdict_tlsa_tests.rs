@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::dane::{TlsaRdata, TlsaSet, usable};
+use crate::policy::{AuditPurpose, TlsaFailure};
 
 fn set(octet: u8) -> TlsaSet {
     usable(&[TlsaRdata([&[3, 1, 1], &[octet; 32][..]].concat())]).unwrap()
@@ -27,7 +28,7 @@ pub(super) fn bogus() -> TlsaFinding {
 }
 
 /// `level source encryption authentication dane`, or `defer source reason`.
-fn said(verdict: &HostVerdict) -> String {
+pub(super) fn said(verdict: &HostVerdict) -> String {
     match verdict {
         HostVerdict::Use(policy) => {
             let dane = match &policy.enforce.dane {
@@ -37,8 +38,16 @@ fn said(verdict: &HostVerdict) -> String {
                 },
                 None => "",
             };
+            let sts = match &policy.enforce.mta_sts {
+                Some(host) => format!(" +sts:{host}"),
+                None => String::new(),
+            };
             let enforce = short(&policy.enforce);
-            format!("{} {} {enforce}{dane}", policy.level, policy.source)
+            format!("{} {} {enforce}{dane}{sts}", policy.level, policy.source)
+        }
+        HostVerdict::Skip(deferral) => {
+            let reason = deferral.reason.result_type();
+            format!("skip {} {reason}", deferral.source)
         }
         HostVerdict::Defer(deferral) => {
             format!(
@@ -50,7 +59,7 @@ fn said(verdict: &HostVerdict) -> String {
     }
 }
 
-fn require(level: Level) -> Rules {
+pub(super) fn require(level: Level) -> Rules {
     rules(Rule {
         require: Some(level),
         fingerprints: vec![Fingerprint::Certificate([1; 32])],
@@ -279,10 +288,10 @@ fn dry_run_enforces_what_is_published() {
         said(&HostVerdict::Use(policy.clone())),
         "dane dane must +dane"
     );
-    assert!(policy.audit.unwrap().dane.is_some());
+    assert!(sole_audit(&policy).unwrap().dane.is_some());
     let policy = case(TlsaFinding::SecurelyAbsent).policy(&watching(Level::Encrypt));
     assert_eq!(policy.level, Level::May);
-    assert_eq!(policy.purpose, AuditPurpose::DryRun);
+    assert_eq!(policy.audits[0].purpose, AuditPurpose::DryRun);
 }
 
 #[test]

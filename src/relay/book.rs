@@ -30,6 +30,8 @@ struct Entry {
     answer: Option<oneshot::Sender<Outcome>>,
     last: Option<Settled>,
     soft: Option<Reply>,
+    /// What is told if no host may be tried.
+    forbidden: Option<Settled>,
 }
 
 impl<'a> Book<'a> {
@@ -44,6 +46,7 @@ impl<'a> Book<'a> {
             answer: Some(answer),
             last: None,
             soft: None,
+            forbidden: None,
         };
         let open = answers.into_iter().map(entry).collect();
         Self {
@@ -86,6 +89,7 @@ impl<'a> Book<'a> {
             answer: open.answer.take(),
             last: None,
             soft: open.soft.take(),
+            forbidden: None,
         };
         // The attempt itself will bring its addresses when it is over.
         self.tried += addresses;
@@ -129,10 +133,38 @@ impl<'a> Book<'a> {
         self.host_tried(vec![settled; self.open.len()], 0);
     }
 
+    /// A host to which the domain's mail may not go: it counts only if there is no other, or none that could ever
+    /// take the mail.
+    pub(super) fn host_forbidden(
+        &mut self,
+        host: Option<&MxHost>,
+        address: Option<SocketAddr>,
+        deferral: &Deferral,
+    ) {
+        let settled = deferred(host, address, deferral);
+        for entry in &mut self.open {
+            entry.forbidden.get_or_insert_with(|| settled.clone());
+        }
+    }
+
+    /// Nothing has been tried yet, as far as replies go.
+    pub(super) fn start_over(&mut self) {
+        self.hosts = 0;
+        for entry in &mut self.open {
+            (entry.last, entry.soft, entry.forbidden) = (None, None, None);
+        }
+    }
+
     /// There are no more hosts: what was seen last decides, but soft beats hard.
     pub(super) fn no_more_hosts(&mut self, nothing_seen: &Reply) {
         for mut entry in std::mem::take(&mut self.open) {
-            let last = entry.last.take();
+            let passing = |seen: &Settled| seen.reply.severity() == Severity::Transient;
+            let last = match (entry.last.take(), entry.forbidden.take()) {
+                (Some(last), Some(forbidden)) if passing(&forbidden) && !passing(&last) => {
+                    Some(forbidden)
+                }
+                (last, forbidden) => last.or(forbidden),
+            };
             let settled =
                 last.unwrap_or_else(|| Settled::without_host(nothing_seen.clone(), Scope::Message));
             self.decide(entry, settled);

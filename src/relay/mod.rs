@@ -4,6 +4,7 @@
 //! `spine`: discover → decide → deliver → record.
 
 mod book;
+mod discover;
 mod group;
 mod inflight;
 mod spine;
@@ -13,7 +14,7 @@ pub use inflight::{InFlight, Submit};
 pub use spine::MAX_HOSTS;
 
 use crate::delivery::{Courier, DeliverySettings};
-use crate::discovery::{Discovery, DiscoverySettings};
+use crate::discovery::{Discovery, DiscoverySettings, Sts};
 use crate::ledger::Ledger;
 use crate::message::{Message, TlsRequired};
 use crate::policy::{PolicySettings, Published};
@@ -56,6 +57,7 @@ pub struct Relay {
 struct Parts {
     snapshot: ArcSwap<Snapshot>,
     discovery: Discovery,
+    sts: Sts,
     courier: Courier,
     ledger: Ledger,
     tasks: TaskTracker,
@@ -69,7 +71,7 @@ struct Parts {
 impl Relay {
     pub fn new(
         snapshot: Snapshot,
-        discovery: Discovery,
+        (discovery, sts): (Discovery, Sts),
         courier: Courier,
         ledger: Ledger,
         lifetime: Lifetime,
@@ -77,6 +79,7 @@ impl Relay {
         let parts = Parts {
             snapshot: ArcSwap::from_pointee(snapshot),
             discovery,
+            sts,
             courier,
             ledger,
             tasks: lifetime.tasks,

@@ -1,32 +1,27 @@
 //! One group's way: discover → decide → deliver → record, host by host.
 
 use super::book::Book;
+use super::discover::Destination;
 use super::{Relay, Snapshot};
-use crate::delivery::outcome::Outcome;
+use crate::delivery::outcome::{Outcome, PolicyBlock, Settled};
 use crate::delivery::{
-    Deadlines, MayBeThisHost, PointOfNoReturn, Reached, Signals, Stop, Way, Withdrawn, WouldBlock,
-    host_label, say, share, unless_withdrawn,
+    Attempt, Deadlines, MayBeThisHost, PointOfNoReturn, Reached, Signals, Stop, Way, Withdrawn,
+    WouldBlock, host_label, say, share, unless_withdrawn,
 };
 use crate::discovery::{Route, RouteHost};
 use crate::message::Message;
 use crate::names::{NextHop, RuleTarget};
-use crate::policy::{
-    Demand, HostFacts, HostPolicy, HostVerdict, PolicySource, SeekTlsa, TlsaFailure, TlsaFinding,
-    for_host, seek_tlsa,
-};
+use crate::policy::{Demand, HostFacts, HostPolicy, HostVerdict, PolicySource, for_host};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// MX hosts tried for one message; RFC 5321 §5.1 asks for at least two.
 pub const MAX_HOSTS: usize = 6;
-
-/// How long mail waits for TLSA records that only a rule in dry-run wants.
-const RECORD_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A group on its way.
 #[derive(Debug)]
@@ -38,11 +33,64 @@ pub(super) struct Delivery {
     pub withdraw: CancellationToken,
 }
 
+/// One walk over the hosts of a destination.
+struct Walk<'a> {
+    deadlines: Deadlines,
+    no_return: &'a PointOfNoReturn,
+    reach_until: Instant,
+    /// Hosts that may still be tried; those without an address cost nothing: they must not stand in the way of
+    /// one that has one.
+    left: usize,
+    offers: Vec<Offer>,
+    forbidden: Forbidden,
+}
+
+/// Whether an MTA-STS policy has forbidden a host, or its certificate.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Forbidden {
+    No,
+    Yes,
+}
+
 /// A host to which plaintext may be tried once all others have failed.
 struct Offer {
     host: usize,
     addresses: Vec<IpAddr>,
     policy: HostPolicy,
+}
+
+impl<'a> Walk<'a> {
+    fn begin(delivery: &Delivery, no_return: &'a PointOfNoReturn) -> Self {
+        let settings = &delivery.snapshot.delivery;
+        let received = Instant::from_std(delivery.message.received_at);
+        let all = received + settings.deadline;
+        Self {
+            deadlines: Deadlines {
+                all,
+                dot: received + settings.dot_deadline,
+            },
+            no_return,
+            reach_until: all.min(Instant::now() + settings.reach_timeout),
+            left: MAX_HOSTS,
+            offers: Vec::new(),
+            forbidden: Forbidden::No,
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.left == 0 || Instant::now() >= self.reach_until
+    }
+
+    /// A host has answered: the next one has its time anew.
+    fn reached(&mut self, patience: Duration) {
+        self.reach_until = self.deadlines.all.min(Instant::now() + patience);
+    }
+
+    /// Every host once more, under another policy.
+    fn start_over(&mut self) {
+        self.left = MAX_HOSTS;
+        self.offers.clear();
+    }
 }
 
 impl Delivery {
@@ -65,168 +113,128 @@ impl Delivery {
     }
 
     async fn walk(&self, book: &mut Book<'_>, no_return: &PointOfNoReturn) {
-        let settings = &self.snapshot.delivery;
-        let courier = &self.relay.parts.courier;
-        let received = Instant::from_std(self.message.received_at);
-        let all = received + settings.deadline;
-        let deadlines = Deadlines {
-            all,
-            dot: received + settings.dot_deadline,
-        };
-        let mut reach_until = all.min(Instant::now() + settings.reach_timeout);
-        let Some(route) = self.route(book, reach_until).await else {
+        let mut walk = Walk::begin(self, no_return);
+        let Some(mut destination) = self.discover(book, walk.reach_until).await else {
             return;
         };
-        let mut offers = Vec::new();
-        let hosts = &route.hosts;
-        // Hosts without an address cost nothing: they must not stand in the way of one that has one.
-        let mut left = MAX_HOSTS;
+        self.visit_all(&mut walk, book, &destination).await;
+        if walk.forbidden == Forbidden::Yes
+            && !book.is_done()
+            && let Some(sts) = self.newer_policy(&destination, walk.reach_until).await
+        {
+            destination.sts = sts;
+            walk.start_over();
+            book.start_over();
+            self.visit_all(&mut walk, book, &destination).await;
+        }
+        self.fall_back(&walk, book, &destination.route).await;
+        book.no_more_hosts(&say::out_of_time(self.snapshot.delivery.reach_timeout));
+    }
+
+    /// Host by host, until every recipient's fate is decided.
+    async fn visit_all(&self, walk: &mut Walk<'_>, book: &mut Book<'_>, to: &Destination) {
+        let hosts = &to.route.hosts;
         for (at, host) in hosts.iter().enumerate() {
-            if book.is_done() || left == 0 || Instant::now() >= reach_until {
+            if book.is_done() || walk.is_over() {
                 break;
             }
-            let chosen = self.choose(book, &route, host, reach_until).await;
-            let Some((addresses, policy)) = chosen else {
+            let Some((addresses, policy)) = self.choose(walk, book, to, host).await else {
                 continue;
             };
-            let until = share(reach_until, left.min(hosts.len() - at) + offers.len());
-            left -= 1;
-            let stop = self.stop(book, &route, (host, addresses, &policy), until);
-            let mut decided = |at, settled, addresses| book.decided(at, settled, addresses);
-            let attempt = courier
-                .attempt(&stop, deadlines, no_return, &mut decided)
-                .await;
+            let rest = walk.left.min(hosts.len() - at) + walk.offers.len();
+            let until = share(walk.reach_until, rest);
+            walk.left -= 1;
+            let stop = self.stop(book, &to.route, (host, addresses, &policy), until);
+            let attempt = self.attempt(walk, book, &stop).await;
             if attempt.reached == Reached::Yes {
-                reach_until = all.min(Instant::now() + settings.reach_timeout);
+                walk.reached(self.snapshot.delivery.reach_timeout);
+            }
+            if is_blocked_by_sts(&attempt.settled) {
+                walk.forbidden = Forbidden::Yes;
             }
             book.host_tried(attempt.settled, attempt.tried);
             if !attempt.fallback.is_empty() {
-                offers.push(Offer {
+                walk.offers.push(Offer {
                     host: at,
                     addresses: attempt.fallback,
                     policy,
                 });
             }
         }
-        for offer in offers {
-            if book.is_done() || Instant::now() >= reach_until {
-                break;
-            }
-            let chosen = (&hosts[offer.host], &offer.addresses[..], &offer.policy);
-            let mut stop = self.stop(book, &route, chosen, reach_until);
-            stop.way = Way::PlaintextFallback;
-            let mut decided = |at, settled, addresses| book.decided(at, settled, addresses);
-            let attempt = courier
-                .attempt(&stop, deadlines, no_return, &mut decided)
-                .await;
-            book.host_again(attempt.settled, attempt.tried);
-        }
-        book.no_more_hosts(&say::out_of_time(settings.reach_timeout));
     }
 
-    /// Discover: the route, or the reply that there is none.
-    async fn route(&self, book: &mut Book<'_>, until: Instant) -> Option<Route> {
-        let parts = &self.relay.parts;
-        let started = Instant::now();
-        let asked = parts
-            .discovery
-            .route(&self.demand.next_hop, &self.snapshot.discovery);
-        let found = match timeout_at(until, asked).await {
-            Ok(found) => found,
-            Err(_) => {
-                book.close(&say::dns_timeout(&self.demand.next_hop));
-                return None;
+    /// Plaintext, where the policy allows it and TLS failed at all hosts.
+    async fn fall_back(&self, walk: &Walk<'_>, book: &mut Book<'_>, route: &Route) {
+        for offer in &walk.offers {
+            if book.is_done() || Instant::now() >= walk.reach_until {
+                break;
             }
-        };
-        let rule = self.snapshot.policy.rules.for_demand(&self.demand);
-        let source = if rule.is_some() {
-            PolicySource::Rule
-        } else {
-            PolicySource::Default
-        };
-        let result = if found.is_ok() { "found" } else { "no_route" };
-        parts
-            .ledger
-            .policy_lookup(source, result, started.elapsed());
-        let hop = &self.demand.next_hop;
-        found
-            .map_err(|failure| book.close(&say::no_route(&failure, hop)))
-            .ok()
+            let chosen = (
+                &route.hosts[offer.host],
+                &offer.addresses[..],
+                &offer.policy,
+            );
+            let mut stop = self.stop(book, route, chosen, walk.reach_until);
+            stop.way = Way::PlaintextFallback;
+            let attempt = self.attempt(walk, book, &stop).await;
+            book.host_again(attempt.settled, attempt.tried);
+        }
+    }
+
+    async fn attempt(&self, walk: &Walk<'_>, book: &mut Book<'_>, stop: &Stop<'_>) -> Attempt {
+        let mut decided = |at, settled, addresses| book.decided(at, settled, addresses);
+        let courier = &self.relay.parts.courier;
+        courier
+            .attempt(stop, walk.deadlines, walk.no_return, &mut decided)
+            .await
     }
 
     /// Discover and decide: where the host is and what it must prove, unless it is of no use now.
     async fn choose<'h>(
         &self,
+        walk: &mut Walk<'_>,
         book: &mut Book<'_>,
-        route: &Route,
+        to: &Destination,
         host: &'h RouteHost,
-        until: Instant,
     ) -> Option<(&'h [IpAddr], HostPolicy)> {
         let addresses = addresses_of(book, host)?;
-        let tlsa = self.tlsa(route, host, until).await;
-        let policy = self.decide(book, route, (host, addresses), tlsa)?;
-        Some((addresses, policy))
-    }
-
-    /// Discover: the host's TLSA records, where they may matter.
-    async fn tlsa(&self, route: &Route, host: &RouteHost, until: Instant) -> TlsaFinding {
-        let until = match seek_tlsa(&self.demand, &self.snapshot.policy) {
-            SeekTlsa::No => return TlsaFinding::NotSought,
-            SeekTlsa::ForTheRecord => until.min(Instant::now() + RECORD_PATIENCE),
-            SeekTlsa::Yes => until,
-        };
-        let parts = &self.relay.parts;
-        let started = Instant::now();
-        let finding = match timeout_at(until, parts.discovery.tlsa(route, host)).await {
-            Ok(search) => search.finding,
-            Err(_) => TlsaFinding::LookupFailed(TlsaFailure::NoAnswer("time-out".into())),
-        };
-        if finding != TlsaFinding::NotSought {
-            parts
-                .ledger
-                .policy_lookup(PolicySource::Dane, finding.label(), started.elapsed());
-        }
-        finding
-    }
-
-    /// Decide: what this host must prove, or that it may not be used now.
-    fn decide(
-        &self,
-        book: &mut Book<'_>,
-        route: &Route,
-        (host, addresses): (&RouteHost, &[IpAddr]),
-        tlsa: TlsaFinding,
-    ) -> Option<HostPolicy> {
         let facts = HostFacts {
             host: host.host.clone(),
-            next_hop_expanded: route.expanded.clone(),
-            trust: route.trust(),
-            tlsa,
+            next_hop_expanded: to.route.expanded.clone(),
+            trust: to.route.trust(),
+            tlsa: self.tlsa(to, host, walk.reach_until).await,
+            sts: to.sts.clone(),
         };
+        let first = addresses.first();
+        let first = first.map(|ip| SocketAddr::new(*ip, to.route.port));
         match for_host(&self.demand, &facts, &self.snapshot.policy) {
             HostVerdict::Use(policy) => {
-                self.tell_dry_run(&policy, host, addresses);
-                Some(policy)
+                self.tell_objections(&policy, host, addresses);
+                return Some((addresses, policy));
             }
             HostVerdict::Defer(deferral) => {
-                let first = addresses.first().map(|ip| SocketAddr::new(*ip, route.port));
                 book.host_deferred(host.host.as_ref(), first, &deferral);
-                None
+            }
+            HostVerdict::Skip(deferral) => {
+                walk.forbidden = Forbidden::Yes;
+                book.host_forbidden(host.host.as_ref(), first, &deferral);
             }
         }
+        None
     }
 
-    /// A rule that is tried out would not have used this host.
-    fn tell_dry_run(&self, policy: &HostPolicy, host: &RouteHost, addresses: &[IpAddr]) {
-        let Some(reason) = &policy.would_defer else {
-            return;
-        };
-        self.relay.parts.ledger.would_defer(&WouldBlock {
-            domain: &policy.subject,
-            rule_name: policy.rule_name.as_deref(),
-            host: &host_label(host.host.as_ref(), addresses),
-            failure: reason,
-        });
+    /// What is only watched would not have used this host.
+    fn tell_objections(&self, policy: &HostPolicy, host: &RouteHost, addresses: &[IpAddr]) {
+        for objection in &policy.objections {
+            let blocked = WouldBlock {
+                domain: &policy.subject,
+                rule_name: policy.rule_name.as_deref(),
+                host: &host_label(host.host.as_ref(), addresses),
+                failure: &objection.reason,
+            };
+            let ledger = &self.relay.parts.ledger;
+            ledger.would_defer(objection.purpose, &blocked);
+        }
     }
 
     fn stop<'s>(
@@ -278,4 +286,11 @@ fn addresses_of<'h>(book: &mut Book<'_>, host: &'h RouteHost) -> Option<&'h [IpA
             None
         }
     }
+}
+
+fn is_blocked_by_sts(settled: &[Settled]) -> bool {
+    let by_sts = |block: &PolicyBlock| block.policy == PolicySource::MtaSts;
+    settled
+        .iter()
+        .any(|settled| settled.blocked.as_ref().is_some_and(by_sts))
 }

@@ -168,17 +168,27 @@ impl TlsClient {
                 Authenticated::WebPki
             }
         };
-        let Some(demanded) = &requirement.dane else {
-            return Ok(authenticated);
+        let by_dane = match &requirement.dane {
+            None => Authenticated::None,
+            Some(demanded) => {
+                dane::check(demanded, &session.chain, self.shared.algorithms, now)
+                    .map_err(TlsFailure::Dane)?;
+                match demanded.trust {
+                    DaneTrust::Full => Authenticated::Dane,
+                    DaneTrust::Half => Authenticated::HalfDane,
+                }
+            }
         };
-        dane::check(demanded, &session.chain, self.shared.algorithms, now)
-            .map_err(TlsFailure::Dane)?;
-        Ok(match (authenticated, demanded.trust) {
-            (Authenticated::None, DaneTrust::Full) => Authenticated::Dane,
-            (Authenticated::None, DaneTrust::Half) => Authenticated::HalfDane,
-            // Both held; the administrator's word comes first.
-            (by_rule, DaneTrust::Full | DaneTrust::Half) => by_rule,
-        })
+        let by_sts = match &requirement.mta_sts {
+            None => Authenticated::None,
+            Some(host) => {
+                let name = ReferenceName::Exact(host.clone());
+                self.check_webpki(session, slice::from_ref(&name), now)
+                    .map_err(TlsFailure::MtaSts)?;
+                Authenticated::WebPki
+            }
+        };
+        Ok(strongest(authenticated, by_sts, by_dane))
     }
 
     /// What each TLSA record has to do with the chain, for people; at most 64 records.
@@ -229,6 +239,19 @@ impl TlsClient {
             .find(|(known, _)| *known == kind)
             .map_or_else(|| kind.as_str().into(), |(_, name)| name.clone())
     }
+}
+
+/// All of them held. The administrator's word comes first; of what the domain publishes, a policy that speaks for
+/// the domain comes before records that speak for the host alone, beside which alone it is demanded.
+fn strongest(
+    by_rule: Authenticated,
+    by_sts: Authenticated,
+    by_dane: Authenticated,
+) -> Authenticated {
+    [by_rule, by_sts, by_dane]
+        .into_iter()
+        .find(|by| *by != Authenticated::None)
+        .unwrap_or(Authenticated::None)
 }
 
 fn builder(

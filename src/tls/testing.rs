@@ -51,6 +51,7 @@ pub(super) fn require(authentication: Authentication) -> TlsRequirement {
         encryption: Encryption::Mandatory,
         authentication,
         dane: None,
+        mta_sts: None,
         min_version: TlsVersion::V1_2,
         client_certificate: ClientCertificate::Withhold,
     }

@@ -5,7 +5,8 @@ use crate::dane::Usage;
 use crate::dns::{DnssecStatus, DnssecUnavailable, Proof, Validation};
 use crate::names::{NextHop, RuleTarget};
 use crate::policy::{
-    Authentication, DaneRequirement, DaneTrust, Deferral, Encryption, HostPolicy, TlsVersion,
+    AuditPurpose, Authentication, DaneRequirement, DaneTrust, Deferral, Encryption, HostPolicy,
+    TlsVersion,
 };
 
 /// Whether there is an MX lookup at all.
@@ -68,8 +69,16 @@ pub(super) fn policy(policy: &HostPolicy) -> Policy {
         },
         plaintext,
         min_version: policy.enforce.min_version.as_str(),
-        dry_run: policy.would_defer.as_ref().map(ToString::to_string),
+        dry_run: objection(policy, AuditPurpose::DryRun),
+        testing: objection(policy, AuditPurpose::Testing),
+        mta_sts: policy.enforce.mta_sts.as_ref().map(ToString::to_string),
     }
+}
+
+fn objection(policy: &HostPolicy, purpose: AuditPurpose) -> Option<String> {
+    let mut objections = policy.objections.iter();
+    let of_it = objections.find(|objection| objection.purpose == purpose)?;
+    Some(of_it.reason.to_string())
 }
 
 /// Names count under DANE-TA alone (RFC 7672 §3.1.1).
@@ -87,8 +96,10 @@ pub(super) fn deferral(deferral: &Deferral, min_version: TlsVersion) -> Policy {
         accepts: Vec::new(),
         dane: None,
         dane_names: Vec::new(),
+        mta_sts: None,
         plaintext: "never",
         min_version: min_version.as_str(),
         dry_run: None,
+        testing: None,
     }
 }

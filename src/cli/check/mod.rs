@@ -230,9 +230,10 @@ impl Checker<'_> {
             next_hop_expanded: route.expanded.clone(),
             trust: route.trust(),
             tlsa: self.tlsa(demand, (route, host), &mut seen).await,
+            sts: crate::policy::StsFinding::NotSought,
         };
         match for_host(demand, &facts, &self.config.policy) {
-            HostVerdict::Defer(deferral) => {
+            HostVerdict::Defer(deferral) | HostVerdict::Skip(deferral) => {
                 let label = host_label(host.host.as_ref(), addresses);
                 let reply = say::policy_defers(&label, &deferral);
                 seen.policy = Some(describe::deferral(
@@ -258,7 +259,7 @@ impl Checker<'_> {
     /// What a deferral means: some pass, others stay until somebody mends something.
     fn verdict_of(&self, reason: &DeferReason) -> Verdict {
         match reason {
-            DeferReason::TlsaLookup(_) => Verdict::Temporary,
+            DeferReason::TlsaLookup(_) | DeferReason::StsBogus(_) => Verdict::Temporary,
             DeferReason::TlsaNotSought if self.dns.dnssec() != DnssecStatus::Off => {
                 Verdict::Temporary
             }
@@ -266,7 +267,8 @@ impl Checker<'_> {
             | DeferReason::NoTlsa
             | DeferReason::TlsaInsecure
             | DeferReason::NoneUsable(_)
-            | DeferReason::MxInsecure => Verdict::NotDeliverable,
+            | DeferReason::MxInsecure
+            | DeferReason::NotListed => Verdict::NotDeliverable,
         }
     }
 

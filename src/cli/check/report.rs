@@ -114,11 +114,15 @@ pub(super) struct Policy {
     pub dane: Option<&'static str>,
     /// Names of which a certificate under DANE-TA must carry one; empty if no record is of that usage.
     pub dane_names: Vec<String>,
+    /// The MX host's name, if the authorities must vouch for it as well: an MTA-STS policy demands it.
+    pub mta_sts: Option<String>,
     /// Whether mail may go in the clear: `never`, `possible`, `always`.
     pub plaintext: &'static str,
     pub min_version: &'static str,
     /// Why the rule, which is only tried out, would not use the host.
     pub dry_run: Option<String>,
+    /// Why an MTA-STS policy in mode `testing` would not use the host.
+    pub testing: Option<String>,
 }
 
 #[derive(Debug, Serialize)]

@@ -128,8 +128,9 @@ const PROBLEMS: &[(&str, &str)] = &[
          others need a [[rule]]",
     ),
     (
-        "[policy]\npreload = [\"/etc/list.json\"]",
-        "3:11: policy.preload: is not in this version; remove it",
+        "[policy]\npreload = [\"/nonexistent/list.json\"]",
+        "3:11: policy.preload: /nonexistent/list.json cannot be opened: No such file or directory (os error 2); \
+         name a list of STARTTLS Everywhere, or remove it",
     ),
     (
         "[policy]\ntls_policy_map = \"hash:/etc/postfix/tls_policy\"",

@@ -88,7 +88,7 @@ impl Target<'_> {
             host: self.host.cloned(),
             implicit_tls: self.implicit_tls,
             enforce: Arc::clone(&self.policy.enforce),
-            audit: self.policy.audit.clone(),
+            audits: Arc::clone(&self.policy.audits),
             encryption: match self.mode {
                 Mode::Tls => self.policy.enforce.encryption,
                 Mode::PlaintextFallback => Encryption::Never,

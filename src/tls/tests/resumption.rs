@@ -38,6 +38,7 @@ async fn a_resumed_session_has_its_chain_and_is_judged_anew() {
                 encryption: Encryption::Mandatory,
                 authentication: Authentication::WebPki([ReferenceName::Exact(name(text))].into()),
                 dane: None,
+                mta_sts: None,
                 min_version: TlsVersion::V1_2,
                 client_certificate: ClientCertificate::Withhold,
             };

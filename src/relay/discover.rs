@@ -1,0 +1,126 @@
+//! What a destination publishes, as far as it may matter to one group: its route, its MTA-STS policy, and the TLSA
+//! records of a host.
+
+use super::book::Book;
+use super::spine::Delivery;
+use crate::delivery::say;
+use crate::discovery::{Route, RouteHost};
+use crate::policy::{
+    PolicySource, SeekTlsa, StsFinding, TlsaFailure, TlsaFinding, seek_sts, seek_tlsa,
+};
+use futures_util::future::{Either, select};
+use std::pin::pin;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+
+/// How long mail waits for TLSA records that only a rule in dry-run wants.
+const RECORD_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Where the mail of a group may go, and what its policy domain says of that.
+pub(super) struct Destination {
+    pub(super) route: Route,
+    pub(super) sts: StsFinding,
+}
+
+impl Delivery {
+    /// Both at the same time; without a route nobody waits for the policy.
+    pub(super) async fn discover(
+        &self,
+        book: &mut Book<'_>,
+        until: Instant,
+    ) -> Option<Destination> {
+        let route = pin!(self.route(book, until));
+        let sts = pin!(self.sts(until));
+        let (route, sts) = match select(route, sts).await {
+            Either::Left((route, sts)) => (route?, sts.await),
+            Either::Right((sts, route)) => (route.await?, sts),
+        };
+        Some(Destination { route, sts })
+    }
+
+    /// Discover: the route, or the reply that there is none.
+    async fn route(&self, book: &mut Book<'_>, until: Instant) -> Option<Route> {
+        let parts = &self.relay.parts;
+        let started = Instant::now();
+        let asked = parts
+            .discovery
+            .route(&self.demand.next_hop, &self.snapshot.discovery);
+        let found = match timeout_at(until, asked).await {
+            Ok(found) => found,
+            Err(_) => {
+                book.close(&say::dns_timeout(&self.demand.next_hop));
+                return None;
+            }
+        };
+        let rule = self.snapshot.policy.rules.for_demand(&self.demand);
+        let source = if rule.is_some() {
+            PolicySource::Rule
+        } else {
+            PolicySource::Default
+        };
+        let result = if found.is_ok() { "found" } else { "no_route" };
+        parts
+            .ledger
+            .policy_lookup(source, result, started.elapsed());
+        let hop = &self.demand.next_hop;
+        found
+            .map_err(|failure| book.close(&say::no_route(&failure, hop)))
+            .ok()
+    }
+
+    /// The policy domain's MTA-STS policy, where it may matter.
+    async fn sts(&self, until: Instant) -> StsFinding {
+        let Some(domain) = seek_sts(&self.demand, &self.snapshot.policy) else {
+            return StsFinding::NotSought;
+        };
+        let parts = &self.relay.parts;
+        let started = Instant::now();
+        let found = parts.sts.find(&domain, until).await;
+        let label = found.source.label();
+        parts
+            .ledger
+            .policy_lookup(PolicySource::MtaSts, label, started.elapsed());
+        found.finding
+    }
+
+    /// Another policy than the one that is about to hold mail back, if the domain has published one since.
+    pub(super) async fn newer_policy(
+        &self,
+        destination: &Destination,
+        until: Instant,
+    ) -> Option<StsFinding> {
+        let domain = seek_sts(&self.demand, &self.snapshot.policy)?;
+        let sts = &self.relay.parts.sts;
+        sts.newer(&domain, &destination.sts, until).await
+    }
+
+    /// Discover: the host's TLSA records, where they may matter.
+    pub(super) async fn tlsa(
+        &self,
+        to: &Destination,
+        host: &RouteHost,
+        until: Instant,
+    ) -> TlsaFinding {
+        // What does not matter is not asked for: its failure would be told in place of the reason.
+        if to.sts.forbids(host.host.as_ref()) || matches!(to.sts, StsFinding::Bogus(_)) {
+            return TlsaFinding::NotSought;
+        }
+        let until = match seek_tlsa(&self.demand, &self.snapshot.policy) {
+            SeekTlsa::No => return TlsaFinding::NotSought,
+            SeekTlsa::ForTheRecord => until.min(Instant::now() + RECORD_PATIENCE),
+            SeekTlsa::Yes => until,
+        };
+        let parts = &self.relay.parts;
+        let started = Instant::now();
+        let finding = match timeout_at(until, parts.discovery.tlsa(&to.route, host)).await {
+            Ok(search) => search.finding,
+            Err(_) => TlsaFinding::LookupFailed(TlsaFailure::NoAnswer("time-out".into())),
+        };
+        if finding != TlsaFinding::NotSought {
+            parts
+                .ledger
+                .policy_lookup(PolicySource::Dane, finding.label(), started.elapsed());
+        }
+        finding
+    }
+}
