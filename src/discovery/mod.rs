@@ -14,7 +14,7 @@ mod tlsa;
 pub use route::Discovery;
 pub use sts::{
     FetchFailure, Known, Looked, PreloadedList, Record as StsRecord, Refreshed, Shown, Sign, Sts,
-    StsFound, StsObserver, StsSettings, StsSource,
+    StsFound, StsObserver, StsSettings, StsSource, Unobserved,
 };
 pub use tlsa::{TlsaAsked, TlsaSearch};
 

@@ -28,6 +28,7 @@ fn case(sts: StsFinding, tlsa: TlsaFinding) -> Case {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table, as rustfmt writes it")]
 fn an_enforced_policy_is_added_on_top_of_the_default() {
     use TlsaFinding::{Insecure, NotSought, SecurelyAbsent};
     let enforced = "verify mta-sts must +sts:mx.example.net";
@@ -286,6 +287,7 @@ fn what_switches_policies_off() {
 
 /// What a host shows, as far as a verdict can depend on it.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is tried with each")]
 struct Shown {
     /// The authorities vouch for the MX host's name.
     webpki: bool,

@@ -4,6 +4,7 @@
 mod describe;
 mod report;
 mod sources;
+mod sts;
 mod text;
 mod tlsa;
 
@@ -11,12 +12,13 @@ use super::{CheckArgs, Connect, Output};
 use crate::config::Config;
 use crate::delivery::outcome::Channel;
 use crate::delivery::{Call, Found, MayBeThisHost, host_label, probe, say};
-use crate::discovery::{Discovery, Route, RouteHost};
+use crate::discovery::{Discovery, PreloadedList, Route, RouteHost, Sts, StsSettings, Unobserved};
 use crate::dns::{Dns, DnssecStatus, Family};
+use crate::mta_sts::Mode;
 use crate::names::{DomainName, NextHop, RuleTarget};
 use crate::policy::{
-    DeferReason, Demand, HostFacts, HostPolicy, HostVerdict, Published, SeekTlsa, TlsaFinding,
-    for_host, seek_tlsa,
+    DeferReason, Demand, HostFacts, HostPolicy, HostVerdict, Published, SeekTlsa, StsFinding,
+    TlsaFinding, for_host, seek_tlsa,
 };
 use crate::smtp::address::MailDomain;
 use crate::smtp::reply::{Reply, Severity};
@@ -28,6 +30,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_util::task::TaskTracker;
 
 /// For one visit, in all: a person waits.
 const VISIT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -89,9 +92,11 @@ async fn check_all(
 ) -> Result<Verdict, String> {
     let dns = Dns::new(&config.dns, Arc::new(|_, _| {})).map_err(|e| e.to_string())?;
     let tls = TlsClient::new(&config.tls).map_err(|e| e.to_string())?;
+    let sts = policies(config, &dns, &tls).await;
     let checker = Checker {
         config,
         tls,
+        sts,
         discovery: Discovery::new(dns.clone()),
         dns,
         options,
@@ -115,6 +120,24 @@ async fn check_all(
         .unwrap_or(Verdict::Deliverable))
 }
 
+/// Policies that are looked up here and remembered nowhere.
+async fn policies(config: &Config, dns: &Dns, tls: &TlsClient) -> Sts {
+    let settings = StsSettings {
+        tls: tls.clone(),
+        port: config.mta_sts_port,
+        address_preference: config.discovery.address_preference,
+        blocked_networks: config.discovery.blocked_networks.clone(),
+    };
+    let tasks = TaskTracker::new();
+    let sts = Sts::new(dns.clone(), None, settings, Arc::new(Unobserved), tasks);
+    let lists = config.preload.iter().map(|file| PreloadedList {
+        path: file.path.clone(),
+        list: Arc::clone(&file.list),
+    });
+    sts.preload(lists.collect()).await;
+    sts
+}
+
 /// A reader that has gone away, such as `head`, is no reason to panic.
 fn print(text: &str) -> Result<(), String> {
     std::io::stdout()
@@ -127,6 +150,7 @@ struct Checker<'a> {
     tls: TlsClient,
     dns: Dns,
     discovery: Discovery,
+    sts: Sts,
     options: &'a CheckArgs,
 }
 
@@ -156,6 +180,7 @@ impl Checker<'_> {
             dnssec: describe::dnssec(&dnssec, self.config.dns.unavailable),
             mx_proof: None,
             expanded: None,
+            mta_sts: None,
             hosts: Vec::new(),
             reply: None,
             verdict: Verdict::NotDeliverable,
@@ -174,10 +199,12 @@ impl Checker<'_> {
                 report.mx_proof =
                     describe::has_mx(&demand.next_hop).then(|| describe::proof(route.mx_proof));
                 report.expanded = route.expanded.as_ref().map(ToString::to_string);
+                let (sts, story) = self.sts(&demand).await;
+                report.mta_sts = story;
                 let hosts = route
                     .hosts
                     .iter()
-                    .map(|host| self.host(&demand, &route, host));
+                    .map(|host| self.host(&demand, (&route, &sts), host));
                 report.hosts = join_all(hosts).await;
                 report.judge();
                 if report.sources.is_empty() {
@@ -203,7 +230,12 @@ impl Checker<'_> {
         join_all(sources).await
     }
 
-    async fn host(&self, demand: &Demand, route: &Route, host: &RouteHost) -> Host {
+    async fn host(
+        &self,
+        demand: &Demand,
+        (route, sts): (&Route, &StsFinding),
+        host: &RouteHost,
+    ) -> Host {
         let mut seen = Host {
             host: host.host.as_ref().map(ToString::to_string),
             canonical: host.canonical.as_ref().map(ToString::to_string),
@@ -211,6 +243,7 @@ impl Checker<'_> {
             addresses: Vec::new(),
             address_proof: describe::proof(host.proof),
             tlsa: None,
+            listed: listed(sts, host),
             policy: None,
             visits: Vec::new(),
             tried: true,
@@ -230,7 +263,7 @@ impl Checker<'_> {
             next_hop_expanded: route.expanded.clone(),
             trust: route.trust(),
             tlsa: self.tlsa(demand, (route, host), &mut seen).await,
-            sts: crate::policy::StsFinding::NotSought,
+            sts: sts.clone(),
         };
         match for_host(demand, &facts, &self.config.policy) {
             HostVerdict::Defer(deferral) | HostVerdict::Skip(deferral) => {
@@ -324,6 +357,18 @@ impl Checker<'_> {
             visit.tlsa_matches = matches.into_iter().map(tlsa::matched).collect();
         }
         visit
+    }
+}
+
+fn listed(sts: &StsFinding, host: &RouteHost) -> Option<bool> {
+    match sts {
+        StsFinding::Policy(policy) if policy.mode != Mode::None => {
+            Some(host.host.as_ref().is_some_and(|host| policy.lists(&host.0)))
+        }
+        StsFinding::Policy(_)
+        | StsFinding::NotSought
+        | StsFinding::NoPolicy
+        | StsFinding::Bogus(_) => None,
     }
 }
 

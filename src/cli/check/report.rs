@@ -18,6 +18,8 @@ pub(super) struct Report {
     pub mx_proof: Option<&'static str>,
     /// The name that the domain is an alias of.
     pub expanded: Option<String>,
+    /// `null` if nobody would ask.
+    pub mta_sts: Option<Sts>,
     pub hosts: Vec<Host>,
     /// Why there is no route.
     pub reply: Option<String>,
@@ -51,6 +53,8 @@ pub(super) struct Host {
     pub address_proof: &'static str,
     /// `null` if nobody would ask.
     pub tlsa: Option<Tlsa>,
+    /// Whether the MTA-STS policy in force lists the host; `null` without one.
+    pub listed: Option<bool>,
     pub policy: Option<Policy>,
     pub visits: Vec<Visit>,
     /// Whether a delivery would come as far as this host, if those before it failed.
@@ -58,6 +62,33 @@ pub(super) struct Host {
     /// Why it cannot be visited.
     #[serde(serialize_with = "first")]
     pub reply: Option<(String, Verdict)>,
+}
+
+/// The MTA-STS policy of the policy domain.
+#[derive(Debug, Serialize)]
+pub(super) struct Sts {
+    pub domain: String,
+    /// `id 20260101`, or why there is none.
+    pub record: String,
+    /// What the policy host says now.
+    pub published: Option<StsPolicy>,
+    /// Why it could not be fetched now.
+    pub failure: Option<String>,
+    /// RFC 8460's word for that.
+    pub result: Option<&'static str>,
+    /// What the daemon remembers.
+    pub cached: Option<StsPolicy>,
+    /// For people: since when and until when; or why it is not known what the daemon remembers.
+    pub cache: String,
+    /// Which of them a delivery obeys: `cached`, `published`, `preloaded`, `none`.
+    pub in_force: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct StsPolicy {
+    pub mode: &'static str,
+    pub mx: Vec<String>,
+    pub max_age: u32,
 }
 
 /// The search for TLSA records.

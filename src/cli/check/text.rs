@@ -1,6 +1,6 @@
 //! A check in words.
 
-use super::report::{Host, Policy, Report, Tlsa, Verdict, Visit};
+use super::report::{Host, Policy, Report, Sts, StsPolicy, Tlsa, Verdict, Visit};
 use std::fmt::Write;
 
 /// The report, step by step; nothing that a stranger sends can move the cursor.
@@ -39,6 +39,9 @@ fn write(out: &mut String, report: &Report) -> std::fmt::Result {
             None => writeln!(out)?,
         }
     }
+    if let Some(sts) = &report.mta_sts {
+        write_sts(out, sts)?;
+    }
     if let Some(reply) = &report.reply {
         writeln!(out, "  no route     {reply}")?;
     }
@@ -51,6 +54,39 @@ fn write(out: &mut String, report: &Report) -> std::fmt::Result {
         Verdict::Temporary => "mail would be deferred: a temporary failure of DNS or network",
     };
     writeln!(out, "  => {verdict}")
+}
+
+fn write_sts(out: &mut String, sts: &Sts) -> std::fmt::Result {
+    writeln!(out, "  MTA-STS      of {}: {}", sts.domain, sts.record)?;
+    match (&sts.published, &sts.failure) {
+        (Some(policy), _) => write_sts_policy(out, "published", policy, "fetched now")?,
+        (None, Some(failure)) => {
+            let result = sts.result.unwrap_or_default();
+            writeln!(out, "    published  not to be had: {failure} ({result})")?;
+        }
+        (None, None) => {}
+    }
+    match &sts.cached {
+        Some(policy) => write_sts_policy(out, "cached", policy, &sts.cache)?,
+        None => writeln!(out, "    cached     {}", sts.cache)?,
+    }
+    match sts.in_force {
+        "none" => writeln!(out, "    in force   no policy"),
+        which => writeln!(out, "    in force   the {which} one"),
+    }
+}
+
+fn write_sts_policy(
+    out: &mut String,
+    which: &str,
+    policy: &StsPolicy,
+    since: &str,
+) -> std::fmt::Result {
+    write!(out, "    {which:10} {}", policy.mode)?;
+    if !policy.mx.is_empty() {
+        write!(out, ", MX {}", policy.mx.join(" "))?;
+    }
+    writeln!(out, ", max_age {}, {since}", policy.max_age)
 }
 
 fn write_host(out: &mut String, host: &Host) -> std::fmt::Result {
@@ -79,6 +115,11 @@ fn write_host(out: &mut String, host: &Host) -> std::fmt::Result {
     }
     if let Some(tlsa) = &host.tlsa {
         write_tlsa(out, tlsa)?;
+    }
+    match host.listed {
+        Some(true) => writeln!(out, "    MTA-STS    lists this host")?,
+        Some(false) => writeln!(out, "    MTA-STS    does NOT list this host")?,
+        None => {}
     }
     if let Some(policy) = &host.policy {
         write_policy(out, policy)?;
@@ -131,7 +172,16 @@ fn write_policy(out: &mut String, policy: &Policy) -> std::fmt::Result {
             write!(out, ", under usage 2 with a certificate for {names}")?;
         }
     }
+    if let Some(host) = &policy.mta_sts {
+        write!(out, ", by MTA-STS a certificate for {host}")?;
+    }
     writeln!(out, ", plaintext {}", policy.plaintext)?;
+    if let Some(reason) = &policy.testing {
+        writeln!(
+            out,
+            "    testing    the MTA-STS policy, if enforced, would not use the host: {reason}"
+        )?;
+    }
     match &policy.dry_run {
         Some(reason) => writeln!(
             out,

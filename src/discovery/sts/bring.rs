@@ -1,7 +1,7 @@
 //! Fetches on their way into memory and store, and the record compared on use.
 
 use super::fetch::Fetch;
-use super::resident::{BackOff, Begun, Outcome, Resident, Running};
+use super::resident::{BackOff, Begun, Errand, Outcome, Resident, Running};
 use super::{FetchFailure, Known, Record, Sign, Sts, now};
 use crate::dns::LookupFailure;
 use crate::mta_sts::{Mode, PolicyId, RecordFault, refresh_after_success};
@@ -95,16 +95,15 @@ impl Sts {
         // An answer that the cache has costs no task.
         match self.record(&resident.domain).now_or_never() {
             Some(record) => self.compare(resident, known, &record),
-            None if resident.begin_check() => {
-                let (sts, resident, known) =
-                    (self.clone(), Arc::clone(resident), Arc::clone(known));
-                self.shared.tasks.spawn(async move {
-                    let record = sts.record(&resident.domain).await;
-                    resident.end_check();
-                    sts.compare(&resident, &known, &record);
-                });
+            None => {
+                if let Some(out) = resident.set_out(Errand::Check) {
+                    let (sts, known) = (self.clone(), Arc::clone(known));
+                    self.shared.tasks.spawn(async move {
+                        let record = sts.record(&out.resident.domain).await;
+                        sts.compare(&out.resident, &known, &record);
+                    });
+                }
             }
-            None => {}
         }
         if resident.note_use(now)
             && let Some(store) = self.shared.store.clone()

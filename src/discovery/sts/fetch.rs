@@ -121,8 +121,8 @@ impl Fetch<'_> {
 }
 
 fn failure(failure: HttpsFailure) -> FetchFailure {
-    match failure {
-        HttpsFailure::Certificate(problem) => FetchFailure::Certificate(problem),
-        other => FetchFailure::Https(other),
+    if let HttpsFailure::Certificate(problem) = failure {
+        return FetchFailure::Certificate(problem);
     }
+    FetchFailure::Https(failure)
 }

@@ -17,7 +17,7 @@ mod residents;
 
 pub use fetch::FetchFailure;
 pub use known::Known;
-pub use observer::{Refreshed, Sign, StsObserver};
+pub use observer::{Refreshed, Sign, StsObserver, Unobserved};
 pub use preload::PreloadedList;
 pub use refresh::{Looked, Shown};
 
@@ -194,7 +194,7 @@ impl Sts {
             .await
             .unwrap_or_else(|_| StsFound::without(StsSource::TimedOut));
         match &found.finding {
-            StsFinding::NoPolicy => self.preloaded(domain, now).unwrap_or(found),
+            StsFinding::NoPolicy => self.preloaded(domain).unwrap_or(found),
             StsFinding::Policy(_) | StsFinding::Bogus(_) | StsFinding::NotSought => found,
         }
     }
@@ -229,8 +229,9 @@ impl Sts {
         another(&fetched)
     }
 
-    fn preloaded(&self, domain: &PolicyDomain, now: u64) -> Option<StsFound> {
-        let policy = self.shared.preloads.find(&domain.0, now)?;
+    /// What a list of `policy.preload` says of a domain: good as long as nothing was fetched.
+    pub fn preloaded(&self, domain: &PolicyDomain) -> Option<StsFound> {
+        let policy = self.shared.preloads.find(&domain.0, now())?;
         Some(StsFound {
             finding: StsFinding::Policy(policy),
             source: StsSource::Preloaded,

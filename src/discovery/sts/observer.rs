@@ -36,6 +36,20 @@ pub trait StsObserver: Send + Sync + std::fmt::Debug {
     fn rolled_back(&self, path: &Path);
 }
 
+/// Nobody listens.
+#[derive(Debug, Clone, Copy)]
+pub struct Unobserved;
+
+impl StsObserver for Unobserved {
+    fn fetched(&self, _: &PolicyDomain, _: Result<&Policy, &FetchFailure>, _: Duration) {}
+    fn record_invalid(&self, _: &PolicyDomain, _: RecordFault) {}
+    fn refreshed(&self, _: &PolicyDomain, _: Refreshed) {}
+    fn suspicion(&self, _: &PolicyDomain, _: Sign) {}
+    fn entries(&self, _: u64) {}
+    fn store(&self, _: Option<&StoreError>) {}
+    fn rolled_back(&self, _: &Path) {}
+}
+
 /// What came of a refresh; the `result` of `mta_sts_refreshes_total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Refreshed {

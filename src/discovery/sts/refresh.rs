@@ -1,7 +1,7 @@
 //! Policies kept fresh, whether there is mail for them or not (RFC 8461 §10.2), and what an administrator asks of
 //! them.
 
-use super::resident::{BackOff, Resident};
+use super::resident::{BackOff, Errand, Resident};
 use super::{FetchFailure, Known, Record, Refreshed, Sign, Sts, now};
 use crate::dns::LookupFailure;
 use crate::mta_sts::{Mode, RecordFault, refresh_after_failure};
@@ -106,17 +106,16 @@ impl Sts {
             return;
         };
         let resident = self.resident(&PolicyDomain(name)).await;
-        if !resident.begin_refresh() {
+        let Some(_out) = resident.set_out(Errand::Refresh) else {
             return;
-        }
+        };
         if resident.known().is_none() {
             // Of another version of Sealpost, or forgotten a moment ago.
             let forgotten = store.forget_sts_policy(&stored.domain).await;
             self.shared.observer.store(forgotten.as_ref().err());
-            return resident.end_refresh();
+            return;
         }
         let refreshed = self.refresh_one(&resident).await;
-        resident.end_refresh();
         let Some(result) = refreshed else {
             return;
         };

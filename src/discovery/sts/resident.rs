@@ -33,11 +33,32 @@ struct State {
     running: Option<Running>,
     /// When and why the last fetch failed, if none has succeeded since.
     failed: Option<(Instant, FetchFailure)>,
-    /// The record is being looked up for a policy that is in use.
-    checking: bool,
-    /// A refresh that is due is under way.
-    refreshing: bool,
+    /// What is done for a policy that is known, one of each at a time.
+    errands: Vec<Errand>,
     suspected: Option<Instant>,
+}
+
+/// What is done for a policy that is known while nobody waits for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Errand {
+    /// Its id is compared with the record's.
+    Check,
+    /// It is due to be fetched anew.
+    Refresh,
+}
+
+/// Somebody is at an errand as long as this lives.
+#[derive(Debug)]
+pub(super) struct Out {
+    pub(super) resident: Arc<Resident>,
+    errand: Errand,
+}
+
+impl Drop for Out {
+    fn drop(&mut self) {
+        let mut state = self.resident.state();
+        state.errands.retain(|errand| *errand != self.errand);
+    }
 }
 
 /// A fetch that is under way.
@@ -102,7 +123,7 @@ impl Resident {
             }
             Ok(())
         };
-        self.loaded.get_or_try_init(ask).await.map(|()| ())
+        self.loaded.get_or_try_init(ask).await.copied()
     }
 
     /// The last policy that was fetched, whether it still holds or not.
@@ -181,22 +202,17 @@ impl Resident {
         true
     }
 
-    /// Leave to look the record up for a policy in use; one at a time.
-    pub(super) fn begin_check(&self) -> bool {
-        !std::mem::replace(&mut self.state().checking, true)
-    }
-
-    pub(super) fn end_check(&self) {
-        self.state().checking = false;
-    }
-
-    /// The same for a refresh.
-    pub(super) fn begin_refresh(&self) -> bool {
-        !std::mem::replace(&mut self.state().refreshing, true)
-    }
-
-    pub(super) fn end_refresh(&self) {
-        self.state().refreshing = false;
+    /// Leave to do an errand, unless somebody is at it.
+    pub(super) fn set_out(self: &Arc<Self>, errand: Errand) -> Option<Out> {
+        let mut state = self.state();
+        if state.errands.contains(&errand) {
+            return None;
+        }
+        state.errands.push(errand);
+        Some(Out {
+            resident: Arc::clone(self),
+            errand,
+        })
     }
 
     /// Whether a suspicion is to be told: there is an enforced policy that somebody may want to be forgotten.
