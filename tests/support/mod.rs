@@ -30,6 +30,7 @@ mod config;
 mod daemon;
 pub mod dane;
 mod metrics;
+pub mod sts;
 mod world;
 
 pub use bench::Bench;
@@ -37,5 +38,6 @@ pub use config::merge;
 pub use daemon::{Daemon, Exit, Log};
 pub use lab::client::{Reply, SmtpClient};
 pub use lab::mx::{Act, Mx, Script, Stage};
+pub use lab::sts::{Answer, PolicyScript, policy};
 pub use metrics::Metrics;
 pub use world::{CONTENT, World, WorldBuilder, ipv6};
