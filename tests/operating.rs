@@ -9,6 +9,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use lab::ca::Cert;
+use sealpost::store::{RememberedFailure, Store};
 use support::{Act, CONTENT, Daemon, Script, SmtpClient, World, WorldBuilder, merge};
 use tempfile::tempdir;
 
@@ -685,6 +686,42 @@ async fn a_large_message_is_on_its_way_in_the_state_directory() {
         "{unlinked:?} in {}",
         directory.display()
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_store_is_told_while_mail_flows() {
+    let directory = tempdir().unwrap();
+    let path = directory.path().join("sealpost.db");
+    let store = Store::open(&path).unwrap();
+    let filler = RememberedFailure {
+        mx: "x".repeat(100_000),
+        ip: "192.0.2.1".parse().unwrap(),
+        first: 0,
+        last: u64::MAX, // too late ever to be forgotten
+    };
+    store.remember_tls_failure(filler).await.unwrap();
+    store.close().await;
+    let mut octets = std::fs::read(&path).unwrap();
+    let end = octets.len();
+    octets[end - 50_000..end - 30_000].fill(0xAA);
+    std::fs::write(&path, octets).unwrap();
+
+    let state = format!("state_dir = '{}'", directory.path().display());
+    let (net, config) = usual().config(&state).prepare().await;
+    let daemon = Daemon::start_in(tempdir().unwrap(), &config).await;
+    daemon
+        .wait_log(|l| l.to_string().contains("the store did not pass its check"))
+        .await;
+    let (status, text) = daemon.get("/readyz").await.unwrap();
+    assert_eq!(status, 200);
+    assert!(text.contains("store check: the file is damaged"), "{text}");
+    let mut client = SmtpClient::smtp(daemon.smtp.unwrap()).await.unwrap();
+    let reply = client
+        .mail("s@client.test", &["x@a.test"], CONTENT)
+        .await
+        .unwrap();
+    assert_eq!(reply.code, 250, "{reply}");
+    assert_eq!(net.mx("a.test").messages().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

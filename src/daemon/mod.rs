@@ -19,6 +19,7 @@
 //! | `signals` | signals, the end |
 //! | `watchdog` | time, the end |
 //! | `DNSSEC probe` | time, the DNS servers, the end |
+//! | `store check` | the disk, the end |
 //! | `admin` | HTTP connections, the end |
 //! | those of the program | its listeners' stop, [`Shutdown`] |
 
@@ -32,6 +33,7 @@ mod program;
 mod run;
 pub mod shutdown;
 pub mod signals;
+mod store_check;
 pub mod tasks;
 mod tls_failures;
 

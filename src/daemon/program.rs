@@ -4,7 +4,7 @@ use super::dnssec::Watch;
 use super::limits::Lowered;
 use super::policies::{self, Witness};
 use super::run::{Common, Context, Program, RestartKey, StartError};
-use super::{Format, Listen, tls_failures};
+use super::{Format, Listen, store_check, tls_failures};
 use crate::clock;
 use crate::config::{Config, LogFormat};
 use crate::delivery::{Courier, TlsFailureStore, TlsMemory};
@@ -155,6 +155,10 @@ impl Program for Sealpost {
         let store = open_store(&config.store, &context);
         let memory = remember(store.as_ref(), &context, &background).await;
         let close_pool = CancellationToken::new();
+        if let Some(store) = store.clone() {
+            let check = store_check::run(store, context.health.clone(), close_pool.clone());
+            background.spawn("store check", check);
+        }
         let courier = Courier::new(
             &config.delivery,
             memory,

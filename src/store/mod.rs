@@ -52,6 +52,12 @@ impl Store {
         })
     }
 
+    /// Reads the whole file and says what is damaged in it, as far as the file alone can tell. That takes
+    /// seconds, and other reads and writes do not wait; whoever loses interest ends it.
+    pub async fn verify(&self) -> Result<(), StoreError> {
+        self.read_aside(schema::check_integrity).await
+    }
+
     /// Writes what waits and closes the file. Other handles get [`StoreError::Closed`] from then on.
     pub async fn close(self) {
         // An error, here and below, means that the thread has ended, which is what was asked for.

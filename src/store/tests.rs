@@ -109,6 +109,17 @@ fn a_file_that_cannot_be_used_says_why() {
     file.write_all(&vec![0xAA; rest as usize]).unwrap();
     assert!(matches!(Store::open(&path), Err(StoreError::Corrupt(_))));
 
+    fs::remove_file(&path).unwrap();
+    drop(schema::open(&path).unwrap());
+    let half = fs::metadata(&path).unwrap().len() / 2;
+    fs::OpenOptions::new()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .set_len(half)
+        .unwrap();
+    assert!(matches!(Store::open(&path), Err(StoreError::Corrupt(_))));
+
     fs::write(
         &path,
         "this is text, and long enough to be no empty database".repeat(40),
@@ -125,6 +136,39 @@ fn a_file_that_cannot_be_used_says_why() {
         Store::open(path.parent().unwrap()),
         Err(StoreError::CannotOpen(_))
     ));
+}
+
+/// A start does not read the whole file; the check that does finds it.
+#[tokio::test]
+async fn damage_inside_is_found_by_the_check_and_leaves_the_rest_usable() {
+    let (_directory, path) = place();
+    let store = Store::open(&path).unwrap();
+    store
+        .remember_tls_failure(failure("a.test", 1))
+        .await
+        .unwrap();
+    let large = StoredPolicy {
+        policy: "x".repeat(100_000),
+        ..policies::policy("large.test")
+    };
+    store.put_sts_policy(large).await.unwrap();
+    assert_eq!(store.verify().await, Ok(()));
+    store.close().await;
+
+    let mut file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.seek(SeekFrom::End(-50_000)).unwrap();
+    file.write_all(&[0xAA; 20_000]).unwrap();
+    let store = Store::open(&path).unwrap();
+    let found = store.verify().await;
+    assert!(matches!(found, Err(StoreError::Corrupt(_))), "{found:?}");
+    let large = store.sts_policy("large.test").await;
+    assert!(matches!(large, Err(StoreError::Corrupt(_))), "{large:?}");
+    assert_eq!(names(&store).await, ["a.test"]);
+    store
+        .put_sts_policy(policies::policy("b.test"))
+        .await
+        .unwrap();
+    store.close().await;
 }
 
 #[test]
