@@ -43,6 +43,9 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rusqlite", &["store"]),
     ("prometheus", &["ledger"]),
     ("axum", &["admin"]),
+    ("hyper", &["https"]),
+    ("hyper_util", &["https"]),
+    ("http_body_util", &["https"]),
     ("toml", &["config"]),
     ("clap", &["cli"]),
 ];

@@ -174,6 +174,7 @@ async fn unlisted_hosts_are_passed_over() {
     let world = World::new()
         .domain_with("a.test", hosts)
         .sts("a.test", "1", policy("enforce", &["mx.a.test"], WEEK))
+        .config("[outbound]\nmessages_per_connection = 1")
         .start()
         .await;
     world.make_contact().await;
@@ -281,7 +282,10 @@ async fn testing_leaves_a_rule_as_it_is() {
         ("testing", "secure", Script::default(), 451), // the certificate is not for a.test
         ("none", "encrypt", Script::no_starttls(), 451),
     ] {
-        let rule = format!("[[rule]]\ndomains = ['a.test']\nrequire = '{level}'");
+        let mut rule = format!("[[rule]]\ndomains = ['a.test']\nrequire = '{level}'");
+        if level == "secure" {
+            rule.push_str("\nmatch = ['nexthop']");
+        }
         let world = with_policy(mode, script).config(&rule).start().await;
         let reply = world.send("x@a.test").await;
         assert_eq!(reply.code, code, "{mode} {level}: {reply}");
@@ -528,7 +532,10 @@ async fn a_rule_and_a_policy_both_hold() {
         ("verify", vec!["mx.a.test"], 250, "webpki)"),
     ] {
         let names = certificate.clone();
-        let rule = format!("[[rule]]\ndomains = ['a.test']\nrequire = '{level}'");
+        let mut rule = format!("[[rule]]\ndomains = ['a.test']\nrequire = '{level}'");
+        if level == "secure" {
+            rule.push_str("\nmatch = ['nexthop']");
+        }
         let world = World::new()
             .certified("a.test", move |ca| {
                 Script::with_identity(ca.issue(&Cert::new(certificate)))
