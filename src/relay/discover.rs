@@ -6,7 +6,7 @@ use super::spine::Delivery;
 use crate::delivery::say;
 use crate::discovery::{Route, RouteHost};
 use crate::policy::{
-    PolicySource, SeekTlsa, StsFinding, TlsaFailure, TlsaFinding, seek_sts, seek_tlsa,
+    OnFailure, PolicySource, SeekTlsa, StsFinding, TlsaFailure, TlsaFinding, seek_sts, seek_tlsa,
 };
 use futures_util::future::{Either, select};
 use std::pin::pin;
@@ -15,6 +15,11 @@ use tokio::time::{Instant, timeout_at};
 
 /// How long mail waits for TLSA records that only a rule in dry-run wants.
 const RECORD_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long a failure under a policy that is remembered waits for a newer one: it is only a deferral, unless a rule
+/// makes it final (RFC 8461 §5.1).
+const DEFERRAL_PATIENCE: Duration = Duration::from_secs(3);
+const FINAL_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where the mail of a group may go, and what its policy domain says of that.
 pub(super) struct Destination {
@@ -89,7 +94,14 @@ impl Delivery {
         destination: &Destination,
         until: Instant,
     ) -> Option<StsFinding> {
-        let domain = seek_sts(&self.demand, &self.snapshot.policy)?;
+        let policy = &self.snapshot.policy;
+        let domain = seek_sts(&self.demand, policy)?;
+        let rule = policy.rules.for_demand(&self.demand);
+        let patience = match rule.map(|rule| rule.on_failure) {
+            Some(OnFailure::Reject) => FINAL_PATIENCE,
+            Some(OnFailure::Defer) | None => DEFERRAL_PATIENCE,
+        };
+        let until = until.min(Instant::now() + patience);
         let sts = &self.relay.parts.sts;
         sts.newer(&domain, &destination.sts, until).await
     }

@@ -210,7 +210,6 @@ impl Sts {
         let StsFinding::Policy(old) = than else {
             return None;
         };
-        let patience = until.min(Instant::now() + FIRST_CONTACT);
         let resident = self.resident(domain).await;
         let another = |known: &Known| {
             (known.policy != *old).then(|| StsFinding::Policy(Arc::clone(&known.policy)))
@@ -219,13 +218,13 @@ impl Sts {
         if let Some(finding) = another(&known) {
             return Some(finding);
         }
-        let record = timeout_at(patience, self.record(domain)).await.ok()?;
+        let record = timeout_at(until, self.record(domain)).await.ok()?;
         let id = record.ok()?.ok()?;
         if id == known.id {
             return None;
         }
         let running = self.fetch(&resident, id)?;
-        let fetched = running.outcome(patience).await?.ok()?;
+        let fetched = running.outcome(until).await?.ok()?;
         another(&fetched)
     }
 
