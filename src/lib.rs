@@ -9,7 +9,7 @@
 //! |---|---|---|
 //! | run | `cli` `daemon` `admin` `config` `server` | what an operator types; owns tasks; HTTP; the file; SMTP in |
 //! | pipeline | `relay` `ledger` `delivery` `discovery` | the spine; what happened; one host; what is published |
-//! | outside | `message` `store` `tls` `dns` `clock` | content, SQL, rustls, hickory, time: one home each |
+//! | outside | `https` `message` `store` `tls` `dns` `clock` | hyper, content, SQL, rustls, hickory, time: one home each |
 //! | core | `policy` `dane` `mta_sts` `smtp` `names` | pure: no await, no clock, no log |
 
 pub mod admin;
