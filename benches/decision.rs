@@ -1,5 +1,5 @@
-//! What DANE costs a delivery whose answers are cached: discovery and decision with and without it, in one run, and
-//! how many questions a crowd asks.
+//! What DANE and MTA-STS cost a delivery whose answers are cached: discovery and decision with and without them, in one
+//! run, and how many questions a crowd asks.
 //!
 //!     cargo bench --bench decision
 
@@ -8,13 +8,17 @@
 use lab::Internet;
 use lab::dns::RecordType;
 use lab::mx::Script;
-use sealpost::discovery::{AddressPreference, Discovery, DiscoverySettings};
+use lab::sts::policy as sts_policy;
+use sealpost::discovery::{
+    AddressPreference, Discovery, DiscoverySettings, Sts, StsSettings, Unobserved,
+};
 use sealpost::dns::{Dns, DnsSettings, Dnssec};
 use sealpost::names::{DomainName, NextHop};
 use sealpost::policy::{
-    Demand, HostFacts, HostVerdict, Level, PolicySettings, Published, Rules, SeekTlsa, TlsVersion,
-    TlsaFinding, for_host, seek_tlsa,
+    Demand, HostFacts, HostVerdict, Level, PolicySettings, Published, Rules, SeekTlsa, StsFinding,
+    TlsVersion, TlsaFinding, for_host, seek_sts, seek_tlsa,
 };
+use sealpost::tls::{Roots, TlsClient, TlsSettings};
 use std::hint::black_box;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -23,13 +27,14 @@ use std::time::{Duration, Instant};
 /// Decisions per round, and rounds of which the median is taken.
 const DECISIONS: u32 = 20_000;
 const ROUNDS: usize = 7;
-/// What DANE may add to a delivery.
+/// What DANE or MTA-STS may add to a delivery.
 const TARGET: Duration = Duration::from_micros(50);
 /// How many ask for the same name at the same time.
 const CROWD: usize = 1000;
 
 struct Bench {
     discovery: Discovery,
+    sts: Sts,
     settings: DiscoverySettings,
 }
 
@@ -37,12 +42,13 @@ fn domain(text: &str) -> DomainName {
     DomainName::parse(text).unwrap()
 }
 
-fn policy(dane: Published) -> PolicySettings {
+fn policy(dane: Published, mta_sts: Published) -> PolicySettings {
     PolicySettings {
         rules: Rules::default(),
         default: Level::May,
         min_version: TlsVersion::V1_2,
         dane,
+        mta_sts,
     }
 }
 
@@ -63,14 +69,12 @@ impl Bench {
             blocked_networks: Vec::new(),
             address_preference: AddressPreference::Any,
         };
-        let discovery = Discovery::new(dns.clone());
-        (
-            Self {
-                discovery,
-                settings,
-            },
-            dns,
-        )
+        let bench = Self {
+            discovery: Discovery::new(dns.clone()),
+            sts: policies(net, &dns),
+            settings,
+        };
+        (bench, dns)
     }
 
     /// As a delivery does it, up to the first host.
@@ -85,6 +89,13 @@ impl Bench {
             .route(&demand.next_hop, &self.settings)
             .await
             .unwrap();
+        let sts = match seek_sts(&demand, policy) {
+            Some(domain) => {
+                let until = tokio::time::Instant::now() + Duration::from_secs(10);
+                self.sts.find(&domain, until).await.finding
+            }
+            None => StsFinding::NotSought,
+        };
         let host = &route.hosts[0];
         let tlsa = match seek_tlsa(&demand, policy) {
             SeekTlsa::Yes | SeekTlsa::ForTheRecord => {
@@ -97,6 +108,7 @@ impl Bench {
             next_hop_expanded: route.expanded.clone(),
             trust: route.trust(),
             tlsa,
+            sts,
         };
         for_host(&demand, &facts, policy)
     }
@@ -116,33 +128,54 @@ impl Bench {
     }
 }
 
+fn policies(net: &Internet, dns: &Dns) -> Sts {
+    let tls = TlsSettings {
+        roots: Roots::Files(vec![net.ca.roots_file()]),
+        client_certificate: None,
+    };
+    let settings = StsSettings {
+        tls: TlsClient::new(&tls).unwrap(),
+        port: net.ports.port(),
+        address_preference: AddressPreference::Any,
+        blocked_networks: Vec::new(),
+    };
+    let tasks = tokio_util::task::TaskTracker::new();
+    Sts::new(dns.clone(), None, settings, Arc::new(Unobserved), tasks)
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let mut net = Internet::new().await.unwrap();
-    for name in ["dane.test", "absent.test", "plain.test"] {
+    net.dns.ttl(3600).negative_ttl(3600);
+    for name in ["dane.test", "absent.test", "plain.test", "sts.test"] {
         net.domain(name, Script::default()).await.unwrap();
     }
-    net.dns.ttl(3600).negative_ttl(3600);
+    let week = sts_policy("enforce", &["mx.sts.test"], 604_800);
+    net.sts("sts.test", "1", week).await.unwrap();
     net.dns.secure("dane.test").secure("absent.test");
     net.tlsa("mx.dane.test", "3 1 1");
     let (bench, dns) = Bench::new(&net);
-    let (with, without) = (policy(Published::Honor), policy(Published::Ignore));
+    use Published::{Honor, Ignore};
+    let without = policy(Ignore, Ignore);
+    let (dane, sts) = (policy(Honor, Ignore), policy(Ignore, Honor));
     let mut met = true;
     println!("a decision with warm caches, median of {ROUNDS} x {DECISIONS}:");
-    for (name, what) in [
-        ("dane.test", "TLSA records"),
-        ("absent.test", "signed, none"),
-        ("plain.test", "not signed"),
+    for (name, what, with) in [
+        ("dane.test", "DANE: TLSA records", &dane),
+        ("absent.test", "DANE: signed, none", &dane),
+        ("plain.test", "DANE: not signed", &dane),
+        ("sts.test", "MTA-STS: a policy", &sts),
+        ("plain.test", "MTA-STS: none", &sts),
     ] {
         let name = domain(name);
-        let plain = bench.time(&name, &without).await;
-        let dane = bench.time(&name, &with).await;
-        let added = dane.saturating_sub(plain);
+        let without = bench.time(&name, &without).await;
+        let with = bench.time(&name, with).await;
+        let added = with.saturating_sub(without);
         met &= added < TARGET;
         println!(
-            "  {what:<14} without DANE {:>6.2} us, with {:>6.2} us: +{:.2} us",
-            plain.as_secs_f64() * 1e6,
-            dane.as_secs_f64() * 1e6,
+            "  {what:<18} without {:>6.2} us, with {:>6.2} us: +{:.2} us",
+            without.as_secs_f64() * 1e6,
+            with.as_secs_f64() * 1e6,
             added.as_secs_f64() * 1e6,
         );
     }
