@@ -206,6 +206,10 @@ async fn main() -> ExitCode {
         resident()
     );
     let busy = read_beside_writes(&store, rows).await;
+    println!(
+        "  the log has grown to {:.1} MiB",
+        octets(&path.with_extension("db-wal")) / 1024.0 / 1024.0
+    );
     heavy(&store, rows).await;
     prune(&store, rows).await;
     println!("resident memory in the end: {}", resident());
