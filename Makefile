@@ -36,6 +36,7 @@ demo: build
 
 bench:
 	$(CARGO) bench --locked --bench decision
+	$(CARGO) bench --locked --bench policies
 	$(CARGO) bench --locked --bench relay -- $(ARGS)
 
 # The configuration of an earlier installation is kept.

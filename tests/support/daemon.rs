@@ -153,8 +153,18 @@ impl Daemon {
     /// Ends it by this signal, `TERM` or `KILL`, and waits until it is gone.
     pub async fn end(&mut self, signal: &str) {
         self.signal(signal);
+        self.gone().await;
+    }
+
+    /// Waits for its end.
+    pub async fn gone(&mut self) {
         let gone = self.wait_exit(PATIENCE).await;
-        assert!(gone.is_some(), "still there {PATIENCE:?} after SIG{signal}");
+        assert!(gone.is_some(), "still there {PATIENCE:?} after a signal");
+    }
+
+    /// Sends SIGKILL this very moment, without a detour through kill(1).
+    pub fn kill(&mut self) {
+        self.child.kill().expect("the daemon is there");
     }
 
     /// Starts it again with the same file and directory, and waits until it is ready.
