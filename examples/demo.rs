@@ -17,6 +17,7 @@ use lab::client::{Reply, SmtpClient};
 use lab::dns::{Fault, RecordType, tlsa_owner};
 use lab::dnssec::Zone;
 use lab::mx::{Handshake, Script, Tls, Versions};
+use lab::sts::{Answer, PolicyScript, policy};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use toml::{Table, Value as Toml};
@@ -82,6 +83,11 @@ const SINGLE: &[Case] = &[
     case("a@no-tls.test", "dane (dane)", "-", "451 4.7.4", "TLSA record, but no STARTTLS"),
     case("a@tlsa-fails.test", "dane (dane)", "-", "451 4.4.3", "TLSA lookup fails: no downgrade"),
     case("a@forged.test", "undecided", "-", "451 4.4.3", "signatures do not match (bogus)"),
+    case("a@sts.test", "verify (mta-sts)", "1.3 webpki", "250 2.0.0", "MTA-STS policy, listed and trusted"),
+    case("a@sts-name.test", "verify (mta-sts)", "-", "451 4.7.5", "MTA-STS, certificate of another"),
+    case("a@sts-forged.test", "verify (mta-sts)", "-", "451 4.7.5", "MX is not in the MTA-STS policy"),
+    case("a@sts-trial.test", "may (default)", "-", "250 2.0.0", "MTA-STS in mode testing, no STARTTLS"),
+    case("a@sts-404.test", "may (default)", "1.3 none", "250 2.0.0", "its policy was never to be had"),
     case("a@nullmx.test", "undecided", "-", "556 5.1.10", "takes no mail (null MX)"),
     case("a@nowhere.test", "undecided", "-", "550 5.1.2", "no such domain"),
     case("a@lame.test", "undecided", "-", "451 4.4.3", "its name servers fail"),
@@ -115,6 +121,9 @@ const NEVER_IN_CLEAR: &[&str] = &[
     "no-tls.test",
     "tlsa-fails.test",
     "forged.test",
+    "sts.test",
+    "sts-name.test",
+    "sts-forged.test",
 ];
 
 #[tokio::main]
@@ -180,6 +189,7 @@ async fn internet() -> Result<(Internet, Vec<u8>)> {
     }
     certified(&mut net).await?;
     signed(&mut net).await?;
+    policies(&mut net).await?;
     let tls = Tls {
         versions: Versions::Only12,
         ..Tls::default()
@@ -285,6 +295,42 @@ async fn signed(net: &mut Internet) -> Result<()> {
             RecordType::TLSA,
             Fault::ServFail,
         );
+    Ok(())
+}
+
+/// Domains with MTA-STS policies.
+async fn policies(net: &mut Internet) -> Result<()> {
+    const WEEK: u64 = 604_800;
+    let elsewhere = net.ca.issue(&Cert::new(["mx.elsewhere.test"]));
+    for (domain, script, mode, mx) in [
+        ("sts.test", Script::default(), "enforce", "*.sts.test"),
+        (
+            "sts-name.test",
+            Script::with_identity(elsewhere),
+            "enforce",
+            "mx.sts-name.test",
+        ),
+        (
+            "sts-forged.test",
+            Script::default(),
+            "enforce",
+            "mail.sts-forged.test",
+        ),
+        (
+            "sts-trial.test",
+            Script::no_starttls(),
+            "testing",
+            "mx.sts-trial.test",
+        ),
+    ] {
+        net.domain(domain, script).await?;
+        net.sts(domain, "20260101", policy(mode, &[mx], WEEK))
+            .await?;
+    }
+    net.domain("sts-404.test", Script::default()).await?;
+    net.sts_record("sts-404.test", "v=STSv1; id=20260101;");
+    net.policy_host("sts-404.test", PolicyScript::with(Answer::Status(404)))
+        .await?;
     Ok(())
 }
 
