@@ -17,6 +17,7 @@ mod replies;
 mod session;
 mod settings;
 mod stream;
+mod unix;
 
 pub use listener::{BindError, BoundListener, TlsSlot, bind, tcp_listener};
 pub use passed::Passed;
