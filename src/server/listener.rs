@@ -126,7 +126,7 @@ pub fn bind(listen: &ListenSettings, passed: &Passed) -> Result<BoundListener, B
             remove_stale(path, io)?;
             let socket = unix(path, Access::of(listen)?).map_err(io)?;
             file = SocketFile::of(path).map(Arc::new);
-            vec![socket]
+            vec![Listening::Unix(socket)]
         }
         ListenAddress::Systemd(name) => passed.named(name).map_err(io)?,
     };

@@ -22,6 +22,7 @@ mod unix;
 pub use listener::{BindError, BoundListener, TlsSlot, bind, tcp_listener};
 pub use passed::Passed;
 pub use settings::{ListenAddress, ListenSettings, Protocol, ServerSettings, TlsRequiredNo};
+pub use unix::{SocketFile, unix_listener};
 
 use crate::ledger::Ledger;
 use crate::message::SpoolMemory;

@@ -1,16 +1,33 @@
 //! Unix sockets and their files: permissions, what was left behind, what is to be left behind.
 
-use super::listener::{BACKLOG, BindError, Listening};
+use super::listener::{BACKLOG, BindError};
 use super::settings::ListenSettings;
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 /// Permission bits of a unix socket where nothing else is said.
 const UNIX_MODE: u32 = 0o660;
+
+/// A listening unix socket, non-blocking, for its owner and its group; in place of one that a process which
+/// has ended left behind. The file goes with the second value.
+pub fn unix_listener(path: &Path) -> Result<(UnixListener, SocketFile), BindError> {
+    let io = |source| BindError::Io {
+        address: path.display().to_string(),
+        source,
+    };
+    let access = Access {
+        mode: UNIX_MODE,
+        group: None,
+    };
+    remove_stale(path, io)?;
+    let listener = unix(path, access).map_err(io)?;
+    let file = SocketFile::of(path).ok_or_else(|| io(io::ErrorKind::NotFound.into()))?;
+    Ok((listener, file))
+}
 
 /// Who may connect to a unix socket.
 #[derive(Debug, Clone, Copy)]
@@ -20,13 +37,13 @@ pub(super) struct Access {
 }
 
 /// Nobody can connect before `listen`, so the permissions are in force in time.
-pub(super) fn unix(path: &Path, access: Access) -> io::Result<Listening> {
+pub(super) fn unix(path: &Path, access: Access) -> io::Result<UnixListener> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     socket.bind(&SockAddr::unix(path)?)?;
     access.apply(path)?;
     socket.listen(BACKLOG)?;
-    Ok(Listening::Unix(socket.into()))
+    Ok(socket.into())
 }
 
 impl Access {
@@ -65,17 +82,24 @@ pub(super) fn remove_stale(
     if !found.file_type().is_socket() {
         return Err(BindError::NotASocket(path.to_owned()));
     }
-    match UnixStream::connect(path) {
+    match answers(path) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             fs::remove_file(path).map_err(io)
         }
-        Ok(_) | Err(_) => Err(BindError::InUse(path.to_owned())),
+        Ok(()) | Err(_) => Err(BindError::InUse(path.to_owned())),
     }
+}
+
+/// Whether somebody listens; without waiting for a process that accepts nobody any more.
+fn answers(path: &Path) -> io::Result<()> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.connect(&SockAddr::unix(path)?)
 }
 
 /// A unix socket's file; removed with the listener, unless another has taken its place.
 #[derive(Debug)]
-pub(super) struct SocketFile {
+pub struct SocketFile {
     pub(super) path: PathBuf,
     identity: (u64, u64),
 }
@@ -98,5 +122,43 @@ impl Drop for SocketFile {
         if identity(&self.path) == Some(self.identity) {
             let _ = fs::remove_file(&self.path);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_accepts_nobody_any_more_is_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        let full = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        full.bind(&SockAddr::unix(&path).unwrap()).unwrap();
+        full.listen(0).unwrap();
+        let mut waiting = Vec::new();
+        loop {
+            let client = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+            client.set_nonblocking(true).unwrap();
+            if client.connect(&SockAddr::unix(&path).unwrap()).is_err() {
+                break;
+            }
+            waiting.push(client);
+        }
+        assert!(matches!(unix_listener(&path), Err(BindError::InUse(_))));
+    }
+
+    #[test]
+    fn a_file_that_is_another_s_by_now_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        let (_listener, file) = unix_listener(&path).unwrap();
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o660);
+        // The old file is kept, so that the new one is certain to be another.
+        fs::rename(&path, directory.path().join("old")).unwrap();
+        fs::write(&path, "").unwrap();
+        drop(file);
+        assert!(path.exists());
     }
 }
