@@ -1,10 +1,16 @@
-//! HTTP for monitoring: `/metrics`, `/healthz` and `/readyz` on `admin.listen`.
+//! HTTP for monitoring: `/metrics`, `/healthz` and `/readyz` on `admin.listen`; and for the administrator on
+//! `admin.socket`, see [`control`].
 //!
-//! Only reading, no names of strangers; bounded in connections and in how long each may last.
+//! On `admin.listen` only reading, no names of strangers. Both are bounded in connections and in how long each
+//! may last.
 
+pub mod client;
 mod connections;
+pub mod control;
 mod health;
+pub mod policies;
 
+pub use control::ControlSocket;
 pub use health::{Health, Readiness};
 
 use crate::ledger::Ledger;
