@@ -4,7 +4,7 @@ use super::dnssec::Watch;
 use super::limits::Lowered;
 use super::policies::{self, Witness};
 use super::run::{Common, Context, Program, RestartKey, StartError};
-use super::{Format, Listen, Tasks, tls_failures};
+use super::{Format, Listen, Tasks, control, tls_failures};
 use crate::clock;
 use crate::config::{Config, LogFormat};
 use crate::delivery::{Courier, TlsFailureStore, TlsMemory};
@@ -104,6 +104,7 @@ fn common(config: &Config) -> Common<ListenSettings> {
             key("state_dir", config.state_dir.display().to_string()),
             key("store.url", config.store.display().to_string()),
             key("dns", format!("{:?}", config.dns)),
+            key("admin.socket", config.admin.socket.display().to_string()),
         ],
         notices: config.notices.clone(),
     }
@@ -166,6 +167,10 @@ impl Program for Sealpost {
         );
         background.spawn("idle connections", |end| courier.clone().reap(end));
         let sts = open_policies(plan, (&dns, store.as_ref()), &context, &background).await;
+        if let Some(socket) = control::bind(&config.admin.socket) {
+            let (sts, ledger) = (sts.clone(), context.ledger.clone());
+            background.spawn("admin socket", |end| socket.serve(sts, ledger, end));
+        }
         let lifetime = Lifetime {
             tasks: context.tasks.tracker().clone(),
             expired: context.shutdown.expired.clone(),
