@@ -577,7 +577,7 @@ async fn monitoring_is_answered_and_nothing_else_is() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_this_version_lacks_says_so() {
-    for command in ["scan", "maillog", "policy", "queue", "report", "suggest"] {
+    for command in ["scan", "maillog", "queue", "report", "suggest"] {
         let said = Daemon::command(&[command]);
         assert_eq!(said.code, Some(2), "{command}: {said:?}");
         assert!(

@@ -1,38 +1,67 @@
 //! A listener whose connections are bounded in number and in time.
 
+use axum::serve::Listener;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Sleep, sleep};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
-/// Accepts while there are places.
-pub(super) struct Bounded {
-    listener: TcpListener,
-    places: Arc<Semaphore>,
-    lifetime: Duration,
+/// How long a connection may go on once all are to end: who has asked gets an answer that is ready.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// What connections may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    /// At once; further ones wait in the kernel.
+    pub(super) connections: usize,
+    /// Of one connection, however busy or slow.
+    pub(super) lifetime: Duration,
 }
 
-impl Bounded {
-    pub(super) fn new(listener: TcpListener, connections: usize, lifetime: Duration) -> Self {
+/// Accepts while there are places.
+pub(super) struct Bounded<L> {
+    listener: L,
+    places: Arc<Semaphore>,
+    lifetime: Duration,
+    stop: CancellationToken,
+}
+
+impl<L> Bounded<L> {
+    pub(super) fn new(listener: L, bounds: Bounds, stop: CancellationToken) -> Self {
         Self {
             listener,
-            places: Arc::new(Semaphore::new(connections)),
-            lifetime,
+            places: Arc::new(Semaphore::new(bounds.connections)),
+            lifetime: bounds.lifetime,
+            stop,
+        }
+    }
+
+    pub(super) fn stop(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// Comes when a connection that begins now is to end.
+    fn end(&self) -> impl Future<Output = ()> + Send + 'static {
+        let (lifetime, stop) = (self.lifetime, self.stop.clone());
+        async move {
+            tokio::select! {
+                () = sleep(lifetime) => {}
+                () = stop.cancelled() => sleep(FAREWELL).await,
+            }
         }
     }
 }
 
-impl axum::serve::Listener for Bounded {
-    type Io = Connection;
-    type Addr = SocketAddr;
+impl<L: Listener> Listener for Bounded<L> {
+    type Io = Connection<L::Io>;
+    type Addr = L::Addr;
 
-    async fn accept(&mut self) -> (Connection, SocketAddr) {
+    async fn accept(&mut self) -> (Connection<L::Io>, L::Addr) {
         let place = loop {
             // It is never closed; if it were, waiting a moment beats spinning.
             match self.places.clone().acquire_owned().await {
@@ -41,37 +70,46 @@ impl axum::serve::Listener for Bounded {
             }
         };
         // This waits a moment itself when descriptors have run out.
-        let (stream, peer) = axum::serve::Listener::accept(&mut self.listener).await;
+        let (stream, peer) = self.listener.accept().await;
         let connection = Connection {
             stream,
-            end: Box::pin(sleep(self.lifetime)),
+            end: Some(Box::pin(self.end())),
             _place: place,
         };
         (connection, peer)
     }
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
+    fn local_addr(&self) -> io::Result<L::Addr> {
         self.listener.local_addr()
     }
 }
 
 /// A connection that ends when its time is over, whatever it is doing.
-pub(super) struct Connection {
-    stream: TcpStream,
-    end: Pin<Box<Sleep>>,
+pub(super) struct Connection<S> {
+    stream: S,
+    /// `None`: its time is over.
+    end: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     _place: OwnedSemaphorePermit,
 }
 
-impl Connection {
-    fn stream(&mut self, cx: &mut Context<'_>) -> io::Result<Pin<&mut TcpStream>> {
-        match self.end.as_mut().poll(cx) {
-            Poll::Ready(()) => Err(io::ErrorKind::TimedOut.into()),
-            Poll::Pending => Ok(Pin::new(&mut self.stream)),
+impl<S: Unpin> Connection<S> {
+    /// What is bounded.
+    pub(super) fn inner(&self) -> &S {
+        &self.stream
+    }
+
+    fn stream(&mut self, cx: &mut Context<'_>) -> io::Result<Pin<&mut S>> {
+        if let Some(end) = &mut self.end
+            && end.as_mut().poll(cx).is_pending()
+        {
+            return Ok(Pin::new(&mut self.stream));
         }
+        self.end = None;
+        Err(io::ErrorKind::TimedOut.into())
     }
 }
 
-impl AsyncRead for Connection {
+impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -81,7 +119,7 @@ impl AsyncRead for Connection {
     }
 }
 
-impl AsyncWrite for Connection {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

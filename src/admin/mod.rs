@@ -1,10 +1,16 @@
-//! HTTP for monitoring: `/metrics`, `/healthz` and `/readyz` on `admin.listen`.
+//! HTTP for monitoring: `/metrics`, `/healthz` and `/readyz` on `admin.listen`; and for the administrator on
+//! `admin.socket`, see [`control`].
 //!
-//! Only reading, no names of strangers; bounded in connections and in how long each may last.
+//! On `admin.listen` only reading, no names of strangers. Both are bounded in connections and in how long each
+//! may last.
 
+pub mod client;
 mod connections;
+pub mod control;
 mod health;
+pub mod policies;
 
+pub use control::ControlSocket;
 pub use health::{Health, Readiness};
 
 use crate::ledger::Ledger;
@@ -14,17 +20,18 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use connections::Bounded;
+use connections::{Bounded, Bounds};
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// Connections at once; further ones wait in the kernel.
-const MAX_CONNECTIONS: usize = 50;
-/// How long one connection may last, however busy or slow: monitoring opens a new one.
-const MAX_LIFETIME: Duration = Duration::from_secs(30);
+/// Monitoring opens a new connection if its last one has ended.
+const BOUNDS: Bounds = Bounds {
+    connections: 50,
+    lifetime: Duration::from_secs(30),
+};
 
 /// Binds `admin.listen`. Early, so that a port in use is known before anything is served. Needs a
 /// runtime.
@@ -34,16 +41,13 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Answers until `stop`; requests that have begun are finished.
 pub async fn serve(listener: TcpListener, ledger: Ledger, health: Health, stop: CancellationToken) {
-    serve_bounded(
-        Bounded::new(listener, MAX_CONNECTIONS, MAX_LIFETIME),
-        router(ledger, health),
-        stop,
-    )
-    .await;
+    let listener = Bounded::new(listener, BOUNDS, stop);
+    serve_bounded(listener, router(ledger, health)).await;
 }
 
-async fn serve_bounded(listener: Bounded, router: Router, stop: CancellationToken) {
-    let serving = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
+async fn serve_bounded(listener: Bounded<TcpListener>, router: Router) {
+    let stop = listener.stop().cancelled_owned();
+    let serving = axum::serve(listener, router).with_graceful_shutdown(stop);
     if let Err(problem) = serving.await {
         tracing::error!(%problem, "the admin listener ended");
     }
@@ -80,15 +84,14 @@ mod tests {
     /// Serves on an ephemeral port while `client` runs.
     async fn with_server<T>(
         health: Health,
-        (connections, lifetime): (usize, Duration),
+        bounds: Bounds,
         client: impl AsyncFnOnce(SocketAddr) -> T,
     ) -> T {
         let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
-        let bounded = Bounded::new(listener, connections, lifetime);
         let router = router(Ledger::new(LogAddresses::Plain), health);
         let stop = CancellationToken::new();
-        let serving = serve_bounded(bounded, router, stop.clone());
+        let serving = serve_bounded(Bounded::new(listener, bounds, stop.clone()), router);
         let (got, ()) = tokio::join!(
             async {
                 let got = client(address).await;
@@ -113,8 +116,7 @@ mod tests {
     async fn paths() {
         let health = Health::default();
         let watched = health.clone();
-        let limits = (MAX_CONNECTIONS, MAX_LIFETIME);
-        with_server(watched, limits, async |address| {
+        with_server(watched, BOUNDS, async |address| {
             for (line, status, body) in [
                 ("GET /healthz", "200 OK", "\r\n\r\nok\n"),
                 (
@@ -151,8 +153,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_silent_connection_gives_its_place_back() {
-        let limits = (1, Duration::from_millis(50));
-        with_server(Health::default(), limits, async |address| {
+        let bounds = Bounds {
+            connections: 1,
+            lifetime: Duration::from_millis(50),
+        };
+        with_server(Health::default(), bounds, async |address| {
             let mut silent = TcpStream::connect(address).await.unwrap();
             let response = request(address, "GET /healthz").await;
             assert!(response.ends_with("ok\n"), "{response}");
@@ -162,5 +167,19 @@ mod tests {
             assert!(ended.is_err() || rest.is_empty() || rest.starts_with(b"HTTP/1.1 4"));
         })
         .await;
+    }
+
+    #[tokio::test]
+    async fn a_slow_client_does_not_hold_up_the_end() {
+        let began = std::time::Instant::now();
+        let mut slow = None;
+        with_server(Health::default(), BOUNDS, async |address| {
+            let mut client = TcpStream::connect(address).await.unwrap();
+            client.write_all(b"GET /healthz HT").await.unwrap();
+            request(address, "GET /healthz").await;
+            slow = Some(client);
+        })
+        .await;
+        assert!(began.elapsed() < BOUNDS.lifetime / 2);
     }
 }

@@ -1,14 +1,16 @@
 //! What an operator types: the one definition that gives parser, help, completions and man pages, and
-//! the commands that need no daemon. Messages go to stderr, results to stdout.
+//! the commands that are not the daemon. Messages go to stderr, results to stdout.
 //!
-//! Exit codes: 0 well, 1 not deliverable (`check`), 2 usage or configuration, 3 temporary (`check`).
+//! Exit codes: 0 well, 1 not deliverable (`check`) or no such policy (`policy`), 2 usage or configuration, 3
+//! temporary (`check`) or no answer of the daemon (`policy`).
 
 pub mod check;
 mod config;
 mod manual;
+mod policy;
 
 use crate::config::{Config, DEFAULT_PATH};
-use clap::builder::{BoolValueParser, TypedValueParser as _};
+use clap::builder::{BoolValueParser, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -16,6 +18,8 @@ use std::process::ExitCode;
 
 /// Usage or configuration is wrong, or the command is not in this version.
 pub const EXIT_USAGE: u8 = 2;
+/// Another time it may work.
+const EXIT_TEMPORARY: u8 = 3;
 
 /// Outbound SMTP relay that enforces TLS policy.
 #[derive(Debug, Parser)]
@@ -49,8 +53,9 @@ pub enum Command {
     Scan(Later),
     /// TLS statistics from Postfix logs (not in this version)
     Maillog(Later),
-    /// The MTA-STS cache (not in this version)
-    Policy(Later),
+    /// The MTA-STS policies that the running daemon remembers
+    #[command(subcommand, after_help = POLICY_EXIT)]
+    Policy(PolicyCommand),
     /// The queue (not in this version)
     Queue(Later),
     /// TLS reports (not in this version)
@@ -90,12 +95,54 @@ pub struct CheckArgs {
     pub connect: Connect,
 
     /// Print JSON
-    #[arg(
-        long = "json",
-        action = ArgAction::SetTrue,
-        value_parser = BoolValueParser::new().map(|json| if json { Output::Json } else { Output::Text })
-    )]
+    #[arg(long = "json", action = ArgAction::SetTrue, value_parser = output())]
     pub output: Output,
+}
+
+const POLICY_EXIT: &str = "Asks the daemon over admin.socket. Exit: 0 well, 1 no such policy or not refreshed, \
+    2 usage or configuration, 3 the daemon cannot be reached or does not answer.";
+
+/// `sealpost policy`
+#[derive(Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// List all policies, in the order of their domains
+    #[command(after_help = POLICY_EXIT)]
+    List {
+        /// Print JSON: an array, an element a line
+        #[arg(long = "json", action = ArgAction::SetTrue, value_parser = output())]
+        output: Output,
+    },
+    /// Tell everything about policies, and why they could not be fetched anew
+    #[command(after_help = POLICY_EXIT)]
+    Show(PolicyDomains),
+    /// Look records up and fetch policies now, even if that failed lately
+    ///
+    /// What is fetched is in force at once. If nothing can be fetched, an older policy stays in force. Takes a minute
+    /// and a half for a domain at most.
+    #[command(after_help = POLICY_EXIT)]
+    Refresh(PolicyDomains),
+    /// Forget policies, also those that are in force
+    ///
+    /// The next message fetches a policy again, if the domain still publishes one. For a domain that has published a
+    /// policy by mistake and cannot take it back.
+    #[command(after_help = POLICY_EXIT)]
+    Forget(PolicyDomains),
+}
+
+/// Whose policies.
+#[derive(Debug, Args)]
+pub struct PolicyDomains {
+    /// Domains, or addresses of recipients
+    #[arg(required = true, value_name = "DOMAIN")]
+    pub domains: Vec<String>,
+
+    /// Print JSON: an array, an element a domain
+    #[arg(long = "json", action = ArgAction::SetTrue, value_parser = output())]
+    pub output: Output,
+}
+
+fn output() -> impl TypedValueParser<Value = Output> {
+    BoolValueParser::new().map(|json| if json { Output::Json } else { Output::Text })
 }
 
 /// Whether `check` connects to the MX hosts.
@@ -150,7 +197,9 @@ fn obey(cli: &Cli, parts: &Parts) -> ExitCode {
         Command::Check(args) => with_config(&cli.config, |config| (parts.check)(config, args)),
         Command::Scan(_) => not_in_this_version("scan"),
         Command::Maillog(_) => not_in_this_version("maillog"),
-        Command::Policy(_) => not_in_this_version("policy"),
+        Command::Policy(command) => {
+            with_config(&cli.config, |config| policy::run(&config, command))
+        }
         Command::Queue(_) => not_in_this_version("queue"),
         Command::Report(_) => not_in_this_version("report"),
         Command::Suggest(_) => not_in_this_version("suggest"),
@@ -198,6 +247,27 @@ mod tests {
             };
             assert_eq!((args.connect, args.output), (connect, output));
             assert_eq!(args.destinations, ["a.example"]);
+        }
+    }
+
+    #[test]
+    fn words_of_policy() {
+        for (words, sound) in [
+            (&["list"][..], true),
+            (&["list", "--json"], true),
+            (&["list", "a.example"], false),
+            (&["show", "a.example", "user@b.example", "--json"], true),
+            (&["refresh", "a.example"], true),
+            (&["refresh"], false),
+            (&["forget"], false),
+            (&[], false),
+        ] {
+            let words = ["sealpost", "policy"].iter().chain(words);
+            assert_eq!(
+                Cli::try_parse_from(words.clone()).is_ok(),
+                sound,
+                "{words:?}"
+            );
         }
     }
 

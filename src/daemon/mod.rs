@@ -20,9 +20,10 @@
 //! | `watchdog` | time, the end |
 //! | `DNSSEC probe` | time, the DNS servers, the end |
 //! | `store check` | the disk, the end |
-//! | `admin` | HTTP connections, the end |
+//! | `admin`, `admin socket` | HTTP connections, the end |
 //! | those of the program | its listeners' stop, [`Shutdown`] |
 
+mod control;
 mod dnssec;
 pub mod limits;
 pub mod listeners;

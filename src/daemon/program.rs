@@ -4,7 +4,7 @@ use super::dnssec::Watch;
 use super::limits::Lowered;
 use super::policies::{self, Witness};
 use super::run::{Common, Context, Program, RestartKey, StartError};
-use super::{Format, Listen, store_check, tls_failures};
+use super::{Format, Listen, Tasks, control, store_check, tls_failures};
 use crate::clock;
 use crate::config::{Config, LogFormat};
 use crate::delivery::{Courier, TlsFailureStore, TlsMemory};
@@ -104,6 +104,7 @@ fn common(config: &Config) -> Common<ListenSettings> {
             key("state_dir", config.state_dir.display().to_string()),
             key("store.url", config.store.display().to_string()),
             key("dns", format!("{:?}", config.dns)),
+            key("admin.socket", config.admin.socket.display().to_string()),
         ],
         notices: config.notices.clone(),
     }
@@ -119,11 +120,25 @@ pub struct Sealpost {
     store: Option<Store>,
     dns: Dns,
     sts: Sts,
-    /// Ends what keeps connections.
-    close_pool: CancellationToken,
     context: Context,
-    /// What lives as long as the daemon: not waited for with the sessions.
-    background: super::Tasks,
+    background: Background,
+}
+
+/// What lives as long as the daemon: not waited for with the sessions.
+#[derive(Debug, Default)]
+struct Background {
+    tasks: Tasks,
+    end: CancellationToken,
+}
+
+impl Background {
+    /// Starts a task that is told of the end.
+    fn spawn<F>(&self, name: &'static str, task: impl FnOnce(CancellationToken) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.tasks.spawn(name, task(self.end.clone()));
+    }
 }
 
 impl Program for Sealpost {
@@ -140,51 +155,31 @@ impl Program for Sealpost {
 
     async fn start(plan: &Plan, context: Context) -> Result<Self, StartError> {
         let config = &plan.config;
-        let background = super::Tasks::default();
-        let ledger = context.ledger.clone();
-        let observer = Arc::new(move |kind, result| ledger.dns_query(kind, result));
-        let dns = Dns::new(&config.dns, observer)
-            .map_err(|error| StartError::configuration(format!("dns: {error}")))?;
-        let mut watch = Watch::new(
-            dns.clone(),
-            config.dns.unavailable,
-            context.ledger.clone(),
-            context.health.clone(),
-        );
-        watch.first().await?;
+        let background = Background::default();
+        let dns = open_dns(config, &context, &background).await?;
         let store = open_store(&config.store, &context);
-        let memory = remember(store.as_ref(), &context, &background).await;
-        let close_pool = CancellationToken::new();
+        let memory = remember(store.as_ref(), &context, &background.tasks).await;
         if let Some(store) = store.clone() {
-            let check = store_check::run(store, context.health.clone(), close_pool.clone());
-            background.spawn("store check", check);
+            let health = context.health.clone();
+            background.spawn("store check", |end| store_check::run(store, health, end));
         }
         let courier = Courier::new(
             &config.delivery,
             memory,
             Arc::new(context.ledger.clone()),
-            background.tracker().clone(),
+            background.tasks.tracker().clone(),
         );
-        background.spawn("idle connections", courier.clone().reap(close_pool.clone()));
-        background.spawn("DNSSEC probe", watch.run(close_pool.clone()));
+        background.spawn("idle connections", |end| courier.clone().reap(end));
+        let sts = open_policies(plan, (&dns, store.as_ref()), &context, &background).await;
+        if let Some(socket) = control::bind(&config.admin.socket) {
+            let (sts, ledger) = (sts.clone(), context.ledger.clone());
+            background.spawn("admin socket", |end| socket.serve(sts, ledger, end));
+        }
         let lifetime = Lifetime {
             tasks: context.tasks.tracker().clone(),
             expired: context.shutdown.expired.clone(),
             abandoned: context.shutdown.abandoned.clone(),
         };
-        let sts = Sts::new(
-            dns.clone(),
-            store.clone(),
-            policies::settings(config, &plan.tls),
-            Arc::new(Witness {
-                ledger: context.ledger.clone(),
-                health: context.health.clone(),
-            }),
-            background.tracker().clone(),
-        );
-        sts.preload(policies::preload(config)).await;
-        let refreshing = sts.clone().refresh_all(close_pool.clone());
-        background.spawn("MTA-STS policies", refreshing);
         let discovery = (Discovery::new(dns.clone()), sts.clone());
         let ledger = context.ledger.clone();
         let relay = Relay::new(plan.snapshot(), discovery, courier, ledger, lifetime);
@@ -203,7 +198,6 @@ impl Program for Sealpost {
             store,
             dns,
             sts,
-            close_pool,
             context,
             background,
         })
@@ -214,17 +208,22 @@ impl Program for Sealpost {
         self.sts
             .replace(policies::settings(&plan.config, &plan.tls));
         let (sts, lists) = (self.sts.clone(), policies::preload(&plan.config));
-        self.background
-            .spawn("preload", async move { sts.preload(lists).await });
+        let preloading = async move { sts.preload(lists).await };
+        self.background.tasks.spawn("preload", preloading);
         self.settings.send_replace(plan.server());
         self.server.reload_certificates();
     }
 
     async fn close(self) {
-        self.close_pool.cancel();
+        self.background.end.cancel();
         self.sts.stop();
         drop((self.relay, self.server));
-        if let Err(left) = self.background.ended_within(Duration::from_secs(7)).await {
+        if let Err(left) = self
+            .background
+            .tasks
+            .ended_within(Duration::from_secs(7))
+            .await
+        {
             tracing::warn!(left, "connections were not closed politely");
         }
         if let Some(store) = self.store {
@@ -235,6 +234,47 @@ impl Program for Sealpost {
         }
         let _ = tokio::time::timeout(Duration::from_secs(1), self.dns.finish()).await;
     }
+}
+
+async fn open_dns(
+    config: &Config,
+    context: &Context,
+    background: &Background,
+) -> Result<Dns, StartError> {
+    let ledger = context.ledger.clone();
+    let observer = Arc::new(move |kind, result| ledger.dns_query(kind, result));
+    let dns = Dns::new(&config.dns, observer)
+        .map_err(|error| StartError::configuration(format!("dns: {error}")))?;
+    let mut watch = Watch::new(
+        dns.clone(),
+        config.dns.unavailable,
+        context.ledger.clone(),
+        context.health.clone(),
+    );
+    watch.first().await?;
+    background.spawn("DNSSEC probe", |end| watch.run(end));
+    Ok(dns)
+}
+
+async fn open_policies(
+    plan: &Plan,
+    (dns, store): (&Dns, Option<&Store>),
+    context: &Context,
+    background: &Background,
+) -> Sts {
+    let sts = Sts::new(
+        dns.clone(),
+        store.cloned(),
+        policies::settings(&plan.config, &plan.tls),
+        Arc::new(Witness {
+            ledger: context.ledger.clone(),
+            health: context.health.clone(),
+        }),
+        background.tasks.tracker().clone(),
+    );
+    sts.preload(policies::preload(&plan.config)).await;
+    background.spawn("MTA-STS policies", |end| sts.clone().refresh_all(end));
+    sts
 }
 
 /// Without a store mail flows; what should outlive a restart does not.
@@ -264,11 +304,7 @@ fn spool_directory(state_dir: &Path) -> PathBuf {
     instead
 }
 
-async fn remember(
-    store: Option<&Store>,
-    context: &Context,
-    background: &super::Tasks,
-) -> TlsMemory {
+async fn remember(store: Option<&Store>, context: &Context, background: &Tasks) -> TlsMemory {
     let Some(store) = store else {
         return TlsMemory::new([], None);
     };

@@ -57,6 +57,11 @@ impl Ledger {
         refreshes.with_label_values(&[result.as_str()]).inc();
     }
 
+    /// An administrator had a policy forgotten; `uid` is the one of who asked.
+    pub fn sts_forgotten(&self, domain: &PolicyDomain, uid: Option<u32>) {
+        tracing::info!(target: TARGET, domain = %domain, uid, "policy forgotten on request");
+    }
+
     /// Somebody may want mail to be sent as if there were no policy.
     pub fn sts_suspicion(&self, domain: &PolicyDomain, sign: Sign) {
         tracing::warn!(

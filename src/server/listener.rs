@@ -3,22 +3,18 @@
 use super::passed::Passed;
 use super::session::{Role, StartTls};
 use super::settings::{ListenAddress, ListenSettings};
+use super::unix::{Access, SocketFile, remove_stale, unix};
 use crate::tls::{CertificateFiles, TlsServer, TlsSettingsError};
 use arc_swap::ArcSwap;
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{Domain, Socket, Type};
 use std::fmt;
-use std::fs::{self, Permissions};
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Connections that wait to be accepted: an MTA opens hundreds at once.
-const BACKLOG: i32 = 1024;
-/// Permission bits of a unix socket where nothing else is said.
-const UNIX_MODE: u32 = 0o660;
+pub(super) const BACKLOG: i32 = 1024;
 
 /// Why a listener cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -51,13 +47,6 @@ pub struct BoundListener {
     pub(super) file: Option<Arc<SocketFile>>,
     /// What the file's permissions are to become, see [`Self::apply_access`].
     access: Option<Access>,
-}
-
-/// Who may connect to a unix socket.
-#[derive(Debug, Clone, Copy)]
-struct Access {
-    mode: u32,
-    group: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -137,7 +126,7 @@ pub fn bind(listen: &ListenSettings, passed: &Passed) -> Result<BoundListener, B
             remove_stale(path, io)?;
             let socket = unix(path, Access::of(listen)?).map_err(io)?;
             file = SocketFile::of(path).map(Arc::new);
-            vec![socket]
+            vec![Listening::Unix(socket)]
         }
         ListenAddress::Systemd(name) => passed.named(name).map_err(io)?,
     };
@@ -254,89 +243,12 @@ pub fn tcp_listener(at: SocketAddr) -> io::Result<std::net::TcpListener> {
     Ok(socket.into())
 }
 
-/// Nobody can connect before `listen`, so the permissions are in force in time.
-fn unix(path: &Path, access: Access) -> io::Result<Listening> {
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&SockAddr::unix(path)?)?;
-    access.apply(path)?;
-    socket.listen(BACKLOG)?;
-    Ok(Listening::Unix(socket.into()))
-}
-
-impl Access {
-    fn of(listen: &ListenSettings) -> Result<Self, BindError> {
-        Ok(Self {
-            mode: listen.mode.unwrap_or(UNIX_MODE),
-            group: listen.group.as_deref().map(group_id).transpose()?,
-        })
-    }
-
-    fn apply(self, path: &Path) -> io::Result<()> {
-        if self.group.is_some() {
-            chown(path, None, self.group)?;
-        }
-        fs::set_permissions(path, Permissions::from_mode(self.mode))
-    }
-}
-
-fn group_id(name: &str) -> Result<u32, BindError> {
-    match nix::unistd::Group::from_name(name) {
-        Ok(Some(group)) => Ok(group.gid.as_raw()),
-        Ok(None) | Err(_) => Err(BindError::NoGroup(name.to_owned())),
-    }
-}
-
-/// Removes a socket that a process which has ended left behind, and nothing else.
-fn remove_stale(path: &Path, io: impl Fn(io::Error) -> BindError) -> Result<(), BindError> {
-    let found = match fs::symlink_metadata(path) {
-        Ok(found) => found,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(io(error)),
-    };
-    if !found.file_type().is_socket() {
-        return Err(BindError::NotASocket(path.to_owned()));
-    }
-    match UnixStream::connect(path) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            fs::remove_file(path).map_err(io)
-        }
-        Ok(_) | Err(_) => Err(BindError::InUse(path.to_owned())),
-    }
-}
-
-/// A unix socket's file; removed with the listener, unless another has taken its place.
-#[derive(Debug)]
-pub(super) struct SocketFile {
-    path: PathBuf,
-    identity: (u64, u64),
-}
-
-impl SocketFile {
-    fn of(path: &Path) -> Option<Self> {
-        let identity = identity(path)?;
-        let path = path.to_owned();
-        Some(Self { path, identity })
-    }
-}
-
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    let found = fs::symlink_metadata(path).ok()?;
-    Some((found.dev(), found.ino()))
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        if identity(&self.path) == Some(self.identity) {
-            let _ = fs::remove_file(&self.path);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::server::Protocol;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
 
     fn bind(listen: &ListenSettings) -> Result<BoundListener, BindError> {
         super::bind(listen, &Passed::default())

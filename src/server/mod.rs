@@ -17,10 +17,12 @@ mod replies;
 mod session;
 mod settings;
 mod stream;
+mod unix;
 
 pub use listener::{BindError, BoundListener, TlsSlot, bind, tcp_listener};
 pub use passed::Passed;
 pub use settings::{ListenAddress, ListenSettings, Protocol, ServerSettings, TlsRequiredNo};
+pub use unix::{SocketFile, unix_listener};
 
 use crate::ledger::Ledger;
 use crate::message::SpoolMemory;

@@ -5,6 +5,7 @@ use super::resident::{BackOff, Begun, Errand, Outcome, Resident, Running};
 use super::{FetchFailure, Known, Record, Sign, Sts, now};
 use crate::dns::LookupFailure;
 use crate::mta_sts::{Mode, PolicyId, RecordFault, refresh_after_success};
+use crate::store::StoreError;
 use futures_util::FutureExt as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -129,7 +130,7 @@ impl Sts {
                 let (sts, resident) = (self.clone(), Arc::clone(resident));
                 self.shared
                     .tasks
-                    .spawn(async move { sts.drop_policy(&resident).await });
+                    .spawn(async move { sts.drop_policy(&resident).await.map(drop) });
             }
             Ok(Err(RecordFault::Absent)) => self.suspect(resident, Sign::RecordMissing),
             Ok(Err(_)) | Err(LookupFailure::Bogus(_)) => {
@@ -147,12 +148,12 @@ impl Sts {
         }
     }
 
-    /// Forgets a policy in memory and store; whether there was one.
-    pub(super) async fn drop_policy(&self, resident: &Resident) -> bool {
+    /// Forgets a policy in memory and store; whether there was one. An error: the store may still have it.
+    pub(super) async fn drop_policy(&self, resident: &Resident) -> Result<bool, StoreError> {
         let there = resident.known().is_some();
         let Some(store) = &self.shared.store else {
             resident.forget();
-            return there;
+            return Ok(there);
         };
         let forgotten = store.forget_sts_policy(resident.domain.0.as_str()).await;
         self.shared.observer.store(forgotten.as_ref().err());
@@ -160,7 +161,7 @@ impl Sts {
         if forgotten == Ok(true) {
             self.forgotten(1);
         }
-        there
+        forgotten.map(|stored| stored || there)
     }
 
     pub(super) fn forgotten(&self, count: u64) {

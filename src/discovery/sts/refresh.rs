@@ -139,7 +139,8 @@ impl Sts {
         let id = match record {
             Ok(Ok(Ok(id))) => id,
             Ok(Ok(Err(RecordFault::Absent))) if known.policy.mode == Mode::None => {
-                self.drop_policy(resident).await;
+                // What is wrong with the store was told.
+                let _ = self.drop_policy(resident).await;
                 return None;
             }
             // The domain says that it has no policy, or somebody in its name: the one that is known holds on, and
@@ -207,8 +208,8 @@ impl Sts {
         }
     }
 
-    /// Forgets a domain's policy; whether there was one.
-    pub async fn forget(&self, domain: &PolicyDomain) -> bool {
+    /// Forgets a domain's policy; whether there was one. An error: it may be back after a restart.
+    pub async fn forget(&self, domain: &PolicyDomain) -> Result<bool, StoreError> {
         let resident = self.resident(domain).await;
         self.drop_policy(&resident).await
     }
