@@ -57,7 +57,8 @@ async fn sni_is_the_name_of_the_mx_host() {
 /// RFC 8461 §4.2: the certificate is for the MX host, whatever the pattern that lists it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_that_proves_nothing_gets_no_mail() {
-    let certificates: [(&str, fn(Cert) -> Cert, &str, &str); 4] = [
+    type Change = fn(Cert) -> Cert;
+    let certificates: [(&str, Change, &str, &str); 4] = [
         (
             "mx.a.test",
             Cert::expired,

@@ -19,6 +19,8 @@
 //! | `signals` | signals, the end |
 //! | `watchdog` | time, the end |
 //! | `DNSSEC probe` | time, the DNS servers, the end |
+//! | `MTA-STS policies` | time, the store, the end |
+//! | `preload` | the store |
 //! | `store check` | the disk, the end |
 //! | `admin`, `admin socket` | HTTP connections, the end |
 //! | those of the program | its listeners' stop, [`Shutdown`] |

@@ -3,6 +3,8 @@
 
 use super::Checker;
 use super::report::{Sts as Report, StsPolicy};
+use crate::admin::client::{Answer, Client};
+use crate::admin::policies::PolicyEntry;
 use crate::discovery::Looked;
 use crate::dns::LookupFailure;
 use crate::mta_sts::Policy;
@@ -69,10 +71,47 @@ impl Checker<'_> {
 }
 
 impl Checker<'_> {
-    async fn cached(&self, _domain: &PolicyDomain, report: &mut Report) -> Option<Arc<Policy>> {
-        report.cache = "not known".into();
-        None
+    /// What the daemon remembers, if it is in force; without a daemon there is nothing to know.
+    async fn cached(&self, domain: &PolicyDomain, report: &mut Report) -> Option<Arc<Policy>> {
+        let client = Client::new(&self.config.admin.socket);
+        let asked = domain.clone();
+        let shown = tokio::task::spawn_blocking(move || client.show(&asked)).await;
+        let entry = match shown {
+            Ok(Ok(Answer::Found(shown))) => shown.policy,
+            Ok(Ok(Answer::Missing(_))) => {
+                report.cache = "the daemon remembers none".into();
+                return None;
+            }
+            Ok(Err(error)) => {
+                report.cache = format!("not known, no answer of a daemon: {error}");
+                return None;
+            }
+            Err(error) => {
+                report.cache = format!("not known: {error}");
+                return None;
+            }
+        };
+        let state = if entry.live {
+            "holds until"
+        } else {
+            "has expired on"
+        };
+        let (fetched, expires) = (entry.fetched, entry.expires);
+        report.cache = format!("id {}, fetched {fetched}, {state} {expires}", entry.id);
+        let remembered = read(&entry)?;
+        report.cached = Some(policy(&remembered));
+        entry.live.then(|| Arc::new(remembered))
     }
+}
+
+/// The policy in the daemon's answer, by the same reading as any other.
+fn read(entry: &PolicyEntry) -> Option<Policy> {
+    let mut text = format!("version: STSv1\nmode: {}\n", entry.mode);
+    for pattern in &entry.mx {
+        text.push_str(&format!("mx: {pattern}\n"));
+    }
+    text.push_str(&format!("max_age: {}\n", entry.max_age));
+    Policy::parse(text.as_bytes()).ok()
 }
 
 /// `id 20260101`, or why there is none.
