@@ -5,10 +5,12 @@ use super::resident::{BackOff, Begun, Errand, Outcome, Resident, Running};
 use super::{FetchFailure, Known, Record, Sign, Sts, now};
 use crate::dns::LookupFailure;
 use crate::mta_sts::{Mode, PolicyId, RecordFault, refresh_after_success};
+use crate::names::PolicyDomain;
 use crate::store::StoreError;
 use futures_util::FutureExt as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use tokio::time::Instant;
 
 impl Sts {
@@ -32,8 +34,10 @@ impl Sts {
         };
         let (sts, resident) = (self.clone(), Arc::clone(resident));
         self.shared.tasks.spawn(async move {
+            let started = Instant::now();
             let outcome = sts.bring(&resident, id).await;
             resident.settle(&outcome);
+            sts.tell(&resident.domain, &outcome, started.elapsed());
             if outcome.is_err() {
                 sts.suspect(&resident, Sign::FetchFailed);
             }
@@ -47,7 +51,6 @@ impl Sts {
     /// crash.
     async fn bring(&self, resident: &Resident, id: PolicyId) -> Outcome {
         let shared = &self.shared;
-        let started = Instant::now();
         let settings = shared.settings.load_full();
         let fetch = Fetch {
             dns: &shared.dns,
@@ -59,10 +62,6 @@ impl Sts {
             fetched = fetch.run() => fetched,
             () = shared.stop.cancelled() => return Err(FetchFailure::Stopped),
         };
-        let told = fetched.as_ref();
-        shared
-            .observer
-            .fetched(&resident.domain, told, started.elapsed());
         let policy = Arc::new(fetched?);
         let now = now();
         let known = Arc::new(Known {
@@ -75,6 +74,16 @@ impl Sts {
         });
         self.remember(resident, &known).await;
         Ok(known)
+    }
+
+    /// Whoever is told that a policy was fetched may count on it.
+    fn tell(&self, domain: &PolicyDomain, outcome: &Outcome, elapsed: Duration) {
+        let told = match outcome {
+            Ok(known) => Ok(&*known.policy),
+            Err(FetchFailure::Stopped) => return,
+            Err(failure) => Err(failure),
+        };
+        self.shared.observer.fetched(domain, told, elapsed);
     }
 
     async fn remember(&self, resident: &Resident, known: &Known) {
