@@ -1,5 +1,5 @@
-//! How many fetches there may be at once: in all, and at one policy host, so that one that is slow does not take
-//! the places of all others.
+//! How many fetches there may be at once, and how many may wait: in all, and at one policy host, so that one that is
+//! slow does not take the places of all others.
 
 use super::FetchFailure;
 use std::collections::HashMap;
@@ -13,13 +13,22 @@ const MOST: usize = 256;
 const MOST_PER_HOST: usize = 8;
 /// Fetches that may wait, tasks of a few kilobytes each.
 const MOST_WAITING: usize = 10_000;
+/// At one host: whoever is behind so many would hardly have a place while mail still waits for it.
+const MOST_WAITING_PER_HOST: usize = 1_000;
 
 /// The gate.
 #[derive(Debug)]
 pub(super) struct Gate {
     all: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
-    hosts: Mutex<HashMap<IpAddr, Arc<Semaphore>>>,
+    hosts: Mutex<HashMap<IpAddr, Host>>,
+}
+
+/// The places at one host, for fetches and for those that wait.
+#[derive(Debug, Clone)]
+struct Host {
+    fetching: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
 }
 
 /// Leave to wait; dropped, others may.
@@ -55,8 +64,10 @@ impl Gate {
     /// Waits for a place at this address, and then for one in all.
     pub(super) async fn pass(&self, address: IpAddr) -> Result<Pass, FetchFailure> {
         let host = self.host(address);
-        // Neither semaphore is ever closed.
-        let host = host.acquire_owned().await;
+        let waiting = host.waiting.try_acquire_owned();
+        let _waiting = waiting.map_err(|_| FetchFailure::TooMany)?;
+        // None of these semaphores is ever closed.
+        let host = host.fetching.acquire_owned().await;
         let host = host.map_err(|_| FetchFailure::TooMany)?;
         let all = Arc::clone(&self.all).acquire_owned().await;
         let all = all.map_err(|_| FetchFailure::TooMany)?;
@@ -66,19 +77,33 @@ impl Gate {
         })
     }
 
-    fn host(&self, address: IpAddr) -> Arc<Semaphore> {
+    fn host(&self, address: IpAddr) -> Host {
         let mut hosts = self.hosts();
-        // Those that nobody uses or waits for are as good as new ones.
         if hosts.len() >= MOST_WAITING {
-            hosts.retain(|_, places| Arc::strong_count(places) > 1);
+            hosts.retain(|_, host| host.is_in_use());
         }
-        let places = || Arc::new(Semaphore::new(MOST_PER_HOST));
-        Arc::clone(hosts.entry(site(address)).or_insert_with(places))
+        hosts.entry(site(address)).or_default().clone()
     }
 
-    fn hosts(&self) -> MutexGuard<'_, HashMap<IpAddr, Arc<Semaphore>>> {
+    fn hosts(&self) -> MutexGuard<'_, HashMap<IpAddr, Host>> {
         // Nothing can panic while it is held.
         self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        Self {
+            fetching: Arc::new(Semaphore::new(MOST_PER_HOST)),
+            waiting: Arc::new(Semaphore::new(MOST_WAITING_PER_HOST)),
+        }
+    }
+}
+
+impl Host {
+    /// One that nobody uses or waits for is as good as a new one.
+    fn is_in_use(&self) -> bool {
+        Arc::strong_count(&self.fetching) > 1 || Arc::strong_count(&self.waiting) > 1
     }
 }
 
