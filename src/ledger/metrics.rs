@@ -1,6 +1,6 @@
 //! The metrics: names, help, labels, buckets, and the series that exist before anything happened.
 
-use crate::discovery::{FetchFailure, Refreshed, Sign};
+use crate::discovery::{FetchFailure, Refreshed, Sign, StsSource};
 use crate::policy::PolicySource;
 use prometheus::{
     Encoder, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
@@ -119,6 +119,10 @@ impl Metrics {
                 self.policy_blocked
                     .with_label_values(&[policy.as_str(), reason]);
             }
+        }
+        for source in StsSource::ALL {
+            let labels = [PolicySource::MtaSts.as_str(), source.label()];
+            self.policy_lookups.with_label_values(&labels);
         }
         for result in FetchFailure::RESULT_TYPES.into_iter().chain(["ok"]) {
             self.mta_sts_fetches.with_label_values(&[result]);

@@ -87,6 +87,18 @@ pub enum StsSource {
 }
 
 impl StsSource {
+    pub const ALL: [Self; 9] = [
+        Self::Cached,
+        Self::Fetched,
+        Self::Preloaded,
+        Self::NotPublished,
+        Self::RecordInvalid,
+        Self::RecordUnknown,
+        Self::RecordBogus,
+        Self::FetchFailed,
+        Self::TimedOut,
+    ];
+
     /// The `result` of `policy_lookups_total`.
     pub fn label(self) -> &'static str {
         match self {
