@@ -151,10 +151,12 @@ async fn list(State(control): State<Control>, RawQuery(query): RawQuery) -> Resp
 
 async fn show(State(control): State<Control>, Target(domain): Target) -> Response {
     let showing = async {
-        let shown = control.sts.show(&domain).await;
-        match PolicyShown::of(&domain, shown, now()) {
-            Ok(shown) => Json(shown).into_response(),
-            Err(missing) => absent(missing),
+        match control.sts.show(&domain).await {
+            Err(error) => problem(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+            Ok(shown) => match PolicyShown::of(&domain, shown, now()) {
+                Ok(shown) => Json(shown).into_response(),
+                Err(missing) => absent(missing),
+            },
         }
     };
     within(QUICK, showing).await
@@ -163,7 +165,8 @@ async fn show(State(control): State<Control>, Target(domain): Target) -> Respons
 async fn refresh(State(control): State<Control>, Target(domain): Target) -> Response {
     let refreshing = async {
         let looked = control.sts.refresh(&domain).await;
-        let known = control.sts.show(&domain).await.known;
+        let shown = control.sts.show(&domain).await;
+        let known = shown.ok().and_then(|shown| shown.known);
         let refreshed = PolicyRefreshed::of(&domain, &looked, known.as_deref(), now());
         Json(refreshed).into_response()
     };

@@ -14,10 +14,9 @@ mod sections;
 mod setting;
 
 pub use problems::{ConfigErrors, Place, Problem};
-pub use published::PreloadFile;
 
 use crate::delivery::DeliverySettings;
-use crate::discovery::DiscoverySettings;
+use crate::discovery::{DiscoverySettings, PreloadedList, StsSettings};
 use crate::dns::{Dns, DnsSettings};
 use crate::ledger::LogAddresses;
 use crate::names::DomainName;
@@ -55,7 +54,7 @@ pub struct Config {
     /// The rules are those of the file and those of `policy.tls_policy_map`.
     pub policy: PolicySettings,
     /// `policy.preload`.
-    pub preload: Vec<PreloadFile>,
+    pub preload: Vec<PreloadedList>,
     /// `outbound.mta_sts_port`: where policy hosts listen.
     pub mta_sts_port: u16,
     pub admin: AdminSettings,
@@ -150,6 +149,16 @@ impl Config {
     /// There are no secrets in it.
     pub fn show(&self) -> &str {
         &self.shown
+    }
+
+    /// What MTA-STS policies are looked up with.
+    pub fn sts(&self, tls: &TlsClient) -> StsSettings {
+        StsSettings {
+            tls: tls.clone(),
+            port: self.mta_sts_port,
+            address_preference: self.discovery.address_preference,
+            blocked_networks: self.discovery.blocked_networks.clone(),
+        }
     }
 
     /// Opens every file that TLS needs, so that a bad one is known before it is in force.

@@ -3,6 +3,7 @@
 use super::problems::Source;
 use super::reader::Section;
 use crate::clock;
+use crate::discovery::PreloadedList;
 use crate::mta_sts::Preload;
 use crate::policy::Published;
 use std::path::{Path, PathBuf};
@@ -13,13 +14,6 @@ use std::time::UNIX_EPOCH;
 pub(super) struct Switches {
     pub dane: Published,
     pub mta_sts: Published,
-}
-
-/// A list of `policy.preload`, and where it stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PreloadFile {
-    pub path: PathBuf,
-    pub list: Arc<Preload>,
 }
 
 pub(super) fn switches(policy: &mut Section<'_>) -> Switches {
@@ -37,14 +31,14 @@ pub(super) fn switches(policy: &mut Section<'_>) -> Switches {
 }
 
 /// Reads the lists. One that cannot be read is a problem; one that has expired says nothing, and is told.
-pub(super) fn preload(policy: &mut Section<'_>) -> Vec<PreloadFile> {
+pub(super) fn preload(policy: &mut Section<'_>) -> Vec<PreloadedList> {
     let paths = policy.take::<Vec<PathBuf>>("preload", Vec::new());
     let mut lists = Vec::new();
     for path in paths {
         match load(&path) {
             Ok(list) => {
                 warn_if_expired(policy.source, &path, &list);
-                lists.push(PreloadFile {
+                lists.push(PreloadedList {
                     path,
                     list: Arc::new(list),
                 });

@@ -2,10 +2,11 @@
 
 use super::map;
 use super::problems::Source;
-use super::published::{self, PreloadFile, Switches};
+use super::published::{self, Switches};
 use super::reader::Section;
 use super::sections::default_level;
 use super::setting::Pattern;
+use crate::discovery::PreloadedList;
 use crate::dns::{DnsSettings, Dnssec};
 use crate::names::{RuleNextHop, RuleTarget};
 use crate::policy::{
@@ -42,7 +43,7 @@ pub(super) fn read(
     tls: &TlsSettings,
     dns: &DnsSettings,
     min_version: TlsVersion,
-) -> (PolicySettings, Vec<PreloadFile>) {
+) -> (PolicySettings, Vec<PreloadedList>) {
     let mut policy = root.section("policy");
     let default = default_level(&mut policy);
     let Switches { dane, mta_sts } = published::switches(&mut policy);

@@ -3,9 +3,11 @@
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::io;
 
-/// Descriptors for what is neither a session nor a connection: listeners, the store, DNS, the log,
-/// `/metrics`.
-const RESERVE: u64 = 100;
+/// Descriptors for what is neither a session nor a connection to an MX host: listeners, the store, DNS, the log,
+/// `/metrics`, and 128 policy hosts that are called at once.
+const RESERVE: u64 = 300;
+/// As much of it as is spared where descriptors are scarce, at least.
+const BARE_RESERVE: u64 = 100;
 /// Per session: itself, and the file of a large message.
 const PER_SESSION: u64 = 2;
 /// Per connection to an MX host: itself, and one more while two addresses are tried at once.
@@ -50,7 +52,8 @@ pub fn fit(descriptors: u64, max_sessions: usize, max_connections: usize) -> Fit
         return Fit::Enough;
     }
     // Sessions give way first, down to one for each connection that there can be beside them.
-    let left = descriptors.saturating_sub(RESERVE);
+    let reserve = RESERVE.min(BARE_RESERVE.max(descriptors / 4));
+    let left = descriptors.saturating_sub(reserve);
     let fair = left / (PER_CONNECTION + PER_SESSION);
     let room = left.saturating_sub(outward) / PER_SESSION;
     let sessions = room.max(fair).min(sessions);
@@ -77,13 +80,13 @@ mod tests {
         };
         for (descriptors, sessions, connections, expected) in [
             (524_288, 1000, 500, Fit::Enough),
-            (3100, 1000, 500, Fit::Enough),
-            (3099, 1000, 500, lowered(999, 500, 3100)),
-            (1024, 1000, 200, lowered(262, 200, 2500)),
-            (1024, 1000, 500, lowered(231, 231, 3100)),
-            (1024, 10, 500, lowered(10, 452, 1120)), // more than its share is of no use
-            (256, 1000, 500, lowered(39, 39, 3100)),
-            (50, 1000, 500, lowered(1, 1, 3100)), // nothing is left
+            (3300, 1000, 500, Fit::Enough),
+            (3299, 1000, 500, lowered(999, 500, 3300)),
+            (1024, 1000, 200, lowered(192, 192, 2700)),
+            (1024, 1000, 500, lowered(192, 192, 3300)),
+            (1024, 10, 500, lowered(10, 374, 1320)), // more than its share is of no use
+            (256, 1000, 500, lowered(39, 39, 3300)),
+            (50, 1000, 500, lowered(1, 1, 3300)), // nothing is left
             (u64::MAX, usize::MAX, usize::MAX, Fit::Enough), // no overflow
         ] {
             let got = fit(descriptors, sessions, connections);

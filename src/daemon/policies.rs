@@ -1,22 +1,32 @@
-//! MTA-STS policies: what they are looked up with, and who is told of them.
+//! Who is told of MTA-STS policies.
 
-use super::tls_failures;
 use crate::admin::Health;
-use crate::config::Config;
-use crate::discovery::{FetchFailure, PreloadedList, Refreshed, Sign, StsObserver, StsSettings};
+use crate::discovery::{FetchFailure, Refreshed, Sign, StsObserver};
 use crate::ledger::Ledger;
 use crate::mta_sts::{Policy, RecordFault};
 use crate::names::PolicyDomain;
 use crate::store::StoreError;
-use crate::tls::TlsClient;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// Passes on to metrics, log and health.
 #[derive(Debug)]
 pub(super) struct Witness {
-    pub ledger: Ledger,
-    pub health: Health,
+    ledger: Ledger,
+    health: Health,
+    /// What was wrong with the store when it was asked last.
+    trouble: Mutex<Option<StoreError>>,
+}
+
+impl Witness {
+    pub(super) fn new(ledger: Ledger, health: Health) -> Self {
+        Self {
+            ledger,
+            health,
+            trouble: Mutex::default(),
+        }
+    }
 }
 
 impl StsObserver for Witness {
@@ -46,27 +56,21 @@ impl StsObserver for Witness {
     }
 
     fn store(&self, problem: Option<&StoreError>) {
-        tls_failures::note(&self.health, problem);
+        // Nothing can panic while it is held.
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        if trouble.as_ref() == problem {
+            return;
+        }
+        if let Some(problem) = problem {
+            tracing::error!(%problem, "the store does not work: MTA-STS policies");
+        }
+        // Not "store": others write there, and may succeed.
+        self.health
+            .note("policies", problem.map(ToString::to_string));
+        *trouble = problem.cloned();
     }
 
     fn rolled_back(&self, path: &Path) {
         self.ledger.preload_rolled_back(path);
     }
-}
-
-pub(super) fn settings(config: &Config, tls: &TlsClient) -> StsSettings {
-    StsSettings {
-        tls: tls.clone(),
-        port: config.mta_sts_port,
-        address_preference: config.discovery.address_preference,
-        blocked_networks: config.discovery.blocked_networks.clone(),
-    }
-}
-
-pub(super) fn preload(config: &Config) -> Vec<PreloadedList> {
-    let lists = config.preload.iter().map(|file| PreloadedList {
-        path: file.path.clone(),
-        list: file.list.clone(),
-    });
-    lists.collect()
 }

@@ -2,7 +2,7 @@
 
 use super::dnssec::Watch;
 use super::limits::Lowered;
-use super::policies::{self, Witness};
+use super::policies::Witness;
 use super::run::{Common, Context, Program, RestartKey, StartError};
 use super::{Format, Listen, Tasks, control, store_check, tls_failures};
 use crate::clock;
@@ -205,10 +205,8 @@ impl Program for Sealpost {
 
     fn adopt(&self, plan: Plan) {
         self.relay.replace(plan.snapshot());
-        self.sts
-            .replace(policies::settings(&plan.config, &plan.tls));
-        let (sts, lists) = (self.sts.clone(), policies::preload(&plan.config));
-        let preloading = async move { sts.preload(lists).await };
+        self.sts.replace(plan.config.sts(&plan.tls));
+        let preloading = self.sts.preload(plan.config.preload.clone());
         self.background.tasks.spawn("preload", preloading);
         self.settings.send_replace(plan.server());
         self.server.reload_certificates();
@@ -265,14 +263,11 @@ async fn open_policies(
     let sts = Sts::new(
         dns.clone(),
         store.cloned(),
-        policies::settings(&plan.config, &plan.tls),
-        Arc::new(Witness {
-            ledger: context.ledger.clone(),
-            health: context.health.clone(),
-        }),
+        plan.config.sts(&plan.tls),
+        Arc::new(Witness::new(context.ledger.clone(), context.health.clone())),
         background.tasks.tracker().clone(),
     );
-    sts.preload(policies::preload(&plan.config)).await;
+    sts.preload(plan.config.preload.clone()).await;
     background.spawn("MTA-STS policies", |end| sts.clone().refresh_all(end));
     sts
 }

@@ -351,8 +351,7 @@ async fn say(
 async fn secure(stream: TcpStream, plan: &Plan<'_>, until: Instant) -> Result<Secured, Failure> {
     let started = Instant::now();
     let handshake = Handshake {
-        // Records at another name than the host's mean a certificate for that name (RFC 7672 §8.1).
-        server_name: plan.policy.tlsa_base().or(plan.host.map(|host| &host.0)),
+        server_name: plan.policy.server_name().or(plan.host.map(|host| &host.0)),
         address: plan.address,
         client_certificate: plan.policy.enforce.client_certificate,
     };

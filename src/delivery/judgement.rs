@@ -50,6 +50,13 @@ pub(super) fn observe_failure(failure: &TlsFailure, plan: &Plan<'_>) {
         Encryption::Mandatory => {
             plan.observer
                 .tls_failure(failure, plan.policy.source_of(failure), Enforced::Yes);
+            // What a domain only tests is reported to it, whatever else held the mail back.
+            for audit in &*plan.policy.audits {
+                match audit.purpose {
+                    AuditPurpose::Testing => observe_audit(failure, audit.purpose, plan),
+                    AuditPurpose::Record | AuditPurpose::DryRun => {}
+                }
+            }
         }
         Encryption::Opportunistic | Encryption::Never => observe_audits(failure, plan),
     }

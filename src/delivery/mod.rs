@@ -32,6 +32,6 @@ pub use replies::{after_several as several, deferred, first_label as host_label}
 pub mod say {
     pub use super::replies::{
         abandoned, dns_timeout, host_without_address, no_route, out_of_time, policy_defers,
-        withdrawn,
+        softened, withdrawn,
     };
 }

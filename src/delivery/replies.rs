@@ -173,7 +173,7 @@ fn tls_failed(
 }
 
 /// The reply to a failure that is only remembered: nothing was tried, so nothing is final.
-pub(super) fn softened(reply: Reply) -> Reply {
+pub fn softened(reply: Reply) -> Reply {
     if reply.severity() != Severity::Permanent {
         return reply;
     }
@@ -220,6 +220,8 @@ pub fn policy_defers(host: &str, deferral: &Deferral) -> Reply {
     let text = format!("{source} policy of {subject}: {host}: {reason}");
     match reason {
         DeferReason::TlsaLookup(_) | DeferReason::StsBogus(_) => reply(451, 4, 3, text),
+        // We cannot tell, and it is our own fault.
+        DeferReason::StsUnknown(_) => reply(451, 3, 0, text),
         // Nothing is proven of the host; it is we who cannot tell.
         DeferReason::TlsaNotSought => reply(451, 7, 5, text),
         DeferReason::NoTlsa

@@ -13,8 +13,8 @@ mod tlsa;
 
 pub use route::Discovery;
 pub use sts::{
-    FetchFailure, Known, Looked, PreloadedList, Record as StsRecord, Refreshed, Shown, Sign, Sts,
-    StsFound, StsObserver, StsSettings, StsSource, Unobserved,
+    FetchFailure, Known, Looked, Newer, PreloadedList, Record as StsRecord, Refreshed, Shown, Sign,
+    Sts, StsFound, StsObserver, StsSettings, StsSource, Unobserved,
 };
 pub use tlsa::{TlsaAsked, TlsaSearch};
 

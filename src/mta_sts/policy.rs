@@ -2,6 +2,7 @@
 
 use super::record::is_extension_name;
 use crate::names::{DomainName, NameError};
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -120,6 +121,11 @@ impl Policy {
         if file.len() > Self::MAX_SIZE {
             return Err(PolicyFault::TooLong);
         }
+        Self::read(file)
+    }
+
+    /// Reads what was a policy once, and was written down in canonical form: that may be longer than the file was.
+    pub fn read(file: &[u8]) -> Result<Self, PolicyFault> {
         let text = std::str::from_utf8(file).map_err(|_| PolicyFault::NotUtf8)?;
         let fields = Fields::of(text)?;
         match fields.version.ok_or(PolicyFault::Missing("version"))? {
@@ -138,7 +144,7 @@ impl Policy {
         }
         Ok(Self {
             mode,
-            mx: fields.mx.into(),
+            mx: without_repetition(fields.mx),
             max_age,
         })
     }
@@ -157,7 +163,7 @@ impl Policy {
     }
 }
 
-/// The policy in its shortest form, which [`Policy::parse`] reads.
+/// The policy in canonical form, which [`Policy::read`] reads.
 impl fmt::Display for Policy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "version: STSv1\nmode: {}", self.mode)?;
@@ -206,6 +212,20 @@ impl<'a> Fields<'a> {
         }
         Ok(fields)
     }
+}
+
+/// Said twice is said once.
+fn without_repetition(patterns: Vec<MxPattern>) -> Arc<[MxPattern]> {
+    let mut seen = HashSet::with_capacity(patterns.len());
+    let first: Vec<bool> = patterns
+        .iter()
+        .map(|pattern| seen.insert(pattern))
+        .collect();
+    drop(seen);
+    let with_first = patterns.into_iter().zip(first);
+    with_first
+        .filter_map(|(pattern, first)| first.then_some(pattern))
+        .collect()
 }
 
 /// Any number of digits: what is more than the maximum is the maximum, however much more.

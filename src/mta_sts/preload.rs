@@ -37,6 +37,8 @@ pub enum PreloadFault {
         name: String,
         error: NameError,
     },
+    #[error("policy of {domain}: there is another for the same domain in other letters")]
+    Twice { domain: String },
     #[error("policy of {domain}: mxs is empty")]
     NoMx { domain: String },
     #[error("policy of {domain}: policy-alias {alias:?} is not among the policy-aliases")]
@@ -99,7 +101,12 @@ impl Preload {
                 domain: domain.clone(),
                 error,
             })?;
-            policies.insert(name, policy(domain, entry, &aliases)?);
+            let policy = policy(domain, entry, &aliases)?;
+            if policies.insert(name, policy).is_some() {
+                return Err(PreloadFault::Twice {
+                    domain: domain.clone(),
+                });
+            }
         }
         Ok(Self {
             timestamp: file.timestamp.seconds("timestamp")?,
@@ -266,6 +273,12 @@ mod tests {
             (
                 list(r#""a.test": {"mode": "enforce", "mxs": ["*.b.test"]}"#),
                 "policy of a.test: mxs: \"*.b.test\"",
+            ),
+            (
+                list(
+                    r#""a.test": {"policy-alias": "google"}, "A.test": {"policy-alias": "google"}"#,
+                ),
+                "policy of ",
             ),
             (
                 good.replace(".google.test", "192.0.2.1"),

@@ -105,6 +105,7 @@ impl Case<'_> {
         let policy = match &self.host.sts {
             StsFinding::NotSought | StsFinding::NoPolicy => return Ok(Sts::Silent),
             StsFinding::Bogus(why) => return Err(DeferReason::StsBogus(why.clone())),
+            StsFinding::Unknown(why) => return Err(DeferReason::StsUnknown(why.clone())),
             StsFinding::Policy(policy) => policy,
         };
         let host = self.host.host.as_ref();
@@ -122,11 +123,7 @@ impl Case<'_> {
     /// the domain's (RFC 8461 §2: it never stands in for DANE that has failed).
     fn raise(&self, floor: &Floor<'_>, sts: Sts) -> Result<Raised, DeferReason> {
         let raised = self.raise_by_tlsa(floor)?;
-        let proven = raised
-            .dane
-            .as_ref()
-            .is_some_and(|dane| dane.trust == DaneTrust::Full);
-        Ok(if sts == Sts::Enforced && !proven {
+        Ok(if sts == Sts::Enforced && !raised.is_proven() {
             self.with_sts(raised, floor)
         } else {
             raised
@@ -234,6 +231,8 @@ impl Case<'_> {
             })
         };
         let audit = match sts {
+            // Enforced, it would leave that to DANE.
+            Sts::Tested if raised.is_proven() => None,
             Sts::Tested => audit(AuditPurpose::Testing),
             Sts::TestedNotListed => {
                 objections.push(Objection {
@@ -263,6 +262,12 @@ impl Case<'_> {
 }
 
 impl Raised {
+    /// Whether DANE proves that the host is the domain's.
+    fn is_proven(&self) -> bool {
+        let dane = self.dane.as_ref();
+        dane.is_some_and(|dane| dane.trust == DaneTrust::Full)
+    }
+
     /// Whether somebody is authenticated, so that a full check would tell nothing more.
     fn authenticates(&self) -> bool {
         let by_level = match self.level {

@@ -64,16 +64,27 @@ pub enum StsFinding {
     Policy(Arc<Policy>),
     /// The answer that would say whether there is one is forged or broken.
     Bogus(String),
+    /// What is remembered cannot be read: there may be a policy.
+    Unknown(String),
 }
 
 impl StsFinding {
+    /// Whether no host may be used, whatever it is like.
+    pub fn is_uncertain(&self) -> bool {
+        matches!(self, Self::Bogus(_) | Self::Unknown(_))
+    }
+
     /// Whether the policy, enforced, does not have this host in its list (RFC 8461 §4.1).
     pub fn forbids(&self, host: Option<&MxHost>) -> bool {
         match self {
             Self::Policy(policy) if policy.mode == Mode::Enforce => {
                 !host.is_some_and(|host| policy.lists(&host.0))
             }
-            Self::Policy(_) | Self::NotSought | Self::NoPolicy | Self::Bogus(_) => false,
+            Self::Policy(_)
+            | Self::NotSought
+            | Self::NoPolicy
+            | Self::Bogus(_)
+            | Self::Unknown(_) => false,
         }
     }
 }

@@ -159,7 +159,7 @@ pub struct HostPolicy {
     pub source: PolicySource,
     /// Whose policy it is, for replies: a domain, or the next hop.
     pub subject: Arc<str>,
-    /// Whose MTA-STS policy it is, if one is in force or watched.
+    /// Whose MTA-STS policy counts, if anybody's.
     pub policy_domain: Option<PolicyDomain>,
     /// The `name` of the rule in force, for metrics.
     pub rule_name: Option<Arc<str>>,
@@ -211,8 +211,10 @@ impl HostPolicy {
         }
     }
 
-    /// The name to send as SNI where TLSA records decide (RFC 7672 §8.1).
-    pub fn tlsa_base(&self) -> Option<&DomainName> {
-        self.enforce.dane.as_ref().map(|dane| &dane.base.0)
+    /// The name to send as SNI, if a policy says which: the MX host's, where MTA-STS demands a certificate for it
+    /// (RFC 8461 §7.1); else that at which the TLSA records are (RFC 7672 §8.1).
+    pub fn server_name(&self) -> Option<&DomainName> {
+        let by_dane = || self.enforce.dane.as_ref().map(|dane| &dane.base.0);
+        self.enforce.mta_sts.as_ref().or_else(by_dane)
     }
 }

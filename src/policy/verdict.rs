@@ -67,6 +67,8 @@ pub enum DeferReason {
     NotListed,
     #[error("MTA-STS record: {0}")]
     StsBogus(String),
+    #[error("the policies that are remembered cannot be read: {0}")]
+    StsUnknown(String),
 }
 
 impl DeferReason {
@@ -80,13 +82,14 @@ impl DeferReason {
             Self::NoneUsable(_) => "tlsa-invalid",
             Self::NotListed => "validation-failure",
             Self::StsBogus(_) => "dnssec-invalid",
+            Self::StsUnknown(_) => "sts-policy-unknown",
         }
     }
 
     /// Whether it is the domain's MTA-STS policy that says so, and no word of DANE's.
     pub(super) fn is_of_sts(&self) -> bool {
         match self {
-            Self::NotListed | Self::StsBogus(_) => true,
+            Self::NotListed | Self::StsBogus(_) | Self::StsUnknown(_) => true,
             Self::TlsaNotSought
             | Self::TlsaLookup(_)
             | Self::NoTlsa
@@ -201,6 +204,7 @@ fn refusal(
     match deferral.reason {
         DeferReason::NotListed => HostVerdict::Skip(deferral),
         DeferReason::StsBogus(_)
+        | DeferReason::StsUnknown(_)
         | DeferReason::TlsaLookup(_)
         | DeferReason::TlsaNotSought
         | DeferReason::NoTlsa

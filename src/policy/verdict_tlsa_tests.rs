@@ -255,7 +255,7 @@ fn reference_names_of_dane() {
         let dane = policy.enforce.dane.as_ref().unwrap();
         let names: Vec<&str> = dane.names.iter().map(DomainName::as_str).collect();
         assert_eq!(names.join(" "), expected, "{trust:?} {base}");
-        assert_eq!(policy.tlsa_base(), Some(&name(base)), "SNI");
+        assert_eq!(policy.server_name(), Some(&name(base)), "SNI");
     }
 }
 

@@ -1,11 +1,13 @@
 //! What is known of each recipient while its group is walked from host to host.
 
-use crate::delivery::outcome::{DeliveryResult, Outcome, PossibleDuplicate, Scope, Settled};
-use crate::delivery::{deferred, several};
+use crate::delivery::outcome::{
+    DeliveryResult, Outcome, PolicyBlock, PossibleDuplicate, Scope, Settled,
+};
+use crate::delivery::{deferred, say, several};
 use crate::ledger::{DeliveryEvent, Ledger};
 use crate::message::Message;
 use crate::names::MxHost;
-use crate::policy::Deferral;
+use crate::policy::{Deferral, PolicySource};
 use crate::smtp::envelope::Recipient;
 use crate::smtp::reply::{Reply, Severity};
 use std::net::SocketAddr;
@@ -144,6 +146,22 @@ impl<'a> Book<'a> {
         let settled = deferred(host, address, deferral);
         for entry in &mut self.open {
             entry.forbidden.get_or_insert_with(|| settled.clone());
+        }
+    }
+
+    /// What an MTA-STS policy has refused for good is only deferred: there may be a newer policy, or a host that it
+    /// allows and that was not tried (RFC 8461 §5.1).
+    pub(super) fn soften_sts(&mut self) {
+        let of_sts = |block: &PolicyBlock| block.policy == PolicySource::MtaSts;
+        for entry in &mut self.open {
+            for seen in [&mut entry.last, &mut entry.forbidden]
+                .into_iter()
+                .flatten()
+            {
+                if seen.blocked.as_ref().is_some_and(of_sts) {
+                    seen.reply = say::softened(seen.reply.clone());
+                }
+            }
         }
     }
 

@@ -4,7 +4,7 @@
 use super::book::Book;
 use super::spine::Delivery;
 use crate::delivery::say;
-use crate::discovery::{Route, RouteHost};
+use crate::discovery::{Newer, Route, RouteHost};
 use crate::policy::{
     OnFailure, PolicySource, SeekTlsa, StsFinding, TlsaFailure, TlsaFinding, seek_sts, seek_tlsa,
 };
@@ -88,14 +88,25 @@ impl Delivery {
         found.finding
     }
 
-    /// Another policy than the one that is about to hold mail back, if the domain has published one since.
-    pub(super) async fn newer_policy(
-        &self,
-        destination: &Destination,
-        until: Instant,
-    ) -> Option<StsFinding> {
+    /// What a fetch has brought since the first contact went on without a policy: it is in force at once.
+    pub(super) fn catch_up(&self, destination: &mut Destination) {
+        if destination.sts != StsFinding::NoPolicy {
+            return;
+        }
+        let Some(domain) = seek_sts(&self.demand, &self.snapshot.policy) else {
+            return;
+        };
+        if let Some(found) = self.relay.parts.sts.in_force(&domain) {
+            destination.sts = found.finding;
+        }
+    }
+
+    /// Whether there is another policy than the one that is about to hold mail back.
+    pub(super) async fn newer_policy(&self, destination: &Destination, until: Instant) -> Newer {
         let policy = &self.snapshot.policy;
-        let domain = seek_sts(&self.demand, policy)?;
+        let Some(domain) = seek_sts(&self.demand, policy) else {
+            return Newer::Same;
+        };
         let rule = policy.rules.for_demand(&self.demand);
         let patience = match rule.map(|rule| rule.on_failure) {
             Some(OnFailure::Reject) => FINAL_PATIENCE,
@@ -114,7 +125,7 @@ impl Delivery {
         until: Instant,
     ) -> TlsaFinding {
         // What does not matter is not asked for: its failure would be told in place of the reason.
-        if to.sts.forbids(host.host.as_ref()) || matches!(to.sts, StsFinding::Bogus(_)) {
+        if to.sts.forbids(host.host.as_ref()) || to.sts.is_uncertain() {
             return TlsaFinding::NotSought;
         }
         let until = match seek_tlsa(&self.demand, &self.snapshot.policy) {

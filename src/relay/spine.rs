@@ -8,7 +8,7 @@ use crate::delivery::{
     Attempt, Deadlines, MayBeThisHost, PointOfNoReturn, Reached, Signals, Stop, Way, Withdrawn,
     WouldBlock, host_label, say, share, unless_withdrawn,
 };
-use crate::discovery::{Route, RouteHost};
+use crate::discovery::{Newer, Route, RouteHost};
 use crate::message::Message;
 use crate::names::{NextHop, RuleTarget};
 use crate::policy::{Demand, HostFacts, HostPolicy, HostVerdict, PolicySource, for_host};
@@ -117,31 +117,38 @@ impl Delivery {
         let Some(mut destination) = self.discover(book, walk.reach_until).await else {
             return;
         };
-        self.visit_all(&mut walk, book, &destination).await;
-        if walk.forbidden == Forbidden::Yes
-            && !book.is_done()
-            && let Some(sts) = self.newer_policy(&destination, walk.reach_until).await
-        {
-            destination.sts = sts;
-            walk.start_over();
-            book.start_over();
-            self.visit_all(&mut walk, book, &destination).await;
+        self.visit_all(&mut walk, book, &mut destination).await;
+        if walk.forbidden == Forbidden::Yes && !book.is_done() {
+            match self.newer_policy(&destination, walk.reach_until).await {
+                Newer::Same => {}
+                Newer::Unknown => book.soften_sts(),
+                Newer::Another(sts) => {
+                    destination.sts = sts;
+                    walk.start_over();
+                    book.start_over();
+                    self.visit_all(&mut walk, book, &mut destination).await;
+                }
+            }
         }
-        self.fall_back(&walk, book, &destination.route).await;
+        self.fall_back(&walk, book, &mut destination).await;
         book.no_more_hosts(&say::out_of_time(self.snapshot.delivery.reach_timeout));
     }
 
     /// Host by host, until every recipient's fate is decided.
-    async fn visit_all(&self, walk: &mut Walk<'_>, book: &mut Book<'_>, to: &Destination) {
-        let hosts = &to.route.hosts;
-        for (at, host) in hosts.iter().enumerate() {
-            if book.is_done() || walk.is_over() {
-                break;
+    async fn visit_all(&self, walk: &mut Walk<'_>, book: &mut Book<'_>, to: &mut Destination) {
+        for at in 0..to.route.hosts.len() {
+            if book.is_done() {
+                return;
             }
+            if walk.is_over() {
+                return book.soften_sts();
+            }
+            self.catch_up(to);
+            let host = &to.route.hosts[at];
             let Some((addresses, policy)) = self.choose(walk, book, to, host).await else {
                 continue;
             };
-            let rest = walk.left.min(hosts.len() - at) + walk.offers.len();
+            let rest = walk.left.min(to.route.hosts.len() - at) + walk.offers.len();
             let until = share(walk.reach_until, rest);
             walk.left -= 1;
             let stop = self.stop(book, &to.route, (host, addresses, &policy), until);
@@ -164,11 +171,18 @@ impl Delivery {
     }
 
     /// Plaintext, where the policy allows it and TLS failed at all hosts.
-    async fn fall_back(&self, walk: &Walk<'_>, book: &mut Book<'_>, route: &Route) {
+    async fn fall_back(&self, walk: &Walk<'_>, book: &mut Book<'_>, to: &mut Destination) {
+        let before = to.sts.clone();
         for offer in &walk.offers {
             if book.is_done() || Instant::now() >= walk.reach_until {
                 break;
             }
+            self.catch_up(to);
+            if to.sts != before {
+                // The offers were made under no policy.
+                break;
+            }
+            let route = &to.route;
             let chosen = (
                 &route.hosts[offer.host],
                 &offer.addresses[..],

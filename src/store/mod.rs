@@ -91,6 +91,16 @@ impl Store {
         reader::quickly(&self.reads, read).await
     }
 
+    /// Keeps quick reads from being answered for so long, as a disk that hangs would.
+    #[cfg(test)]
+    pub(crate) async fn stall(&self, time: std::time::Duration) {
+        let stalled = self.read(move |_| {
+            thread::sleep(time);
+            Ok(())
+        });
+        stalled.await.unwrap();
+    }
+
     /// For what reads much: see [`reader`].
     async fn read_aside<T: Send + 'static>(
         &self,

@@ -12,14 +12,10 @@ pub(super) const ONE: &str = "SELECT domain, id, mode, policy, fetched, expires,
 pub(super) const IN_ORDER: &str = "SELECT domain, id, mode, policy, fetched, expires, used, refresh
     FROM sts_policy WHERE domain > ?1 ORDER BY domain LIMIT ?2";
 
-/// What is due and no longer used is passed over inside the index. It is named since the planner would
-/// rather follow the order, through everything that is not due.
+/// In the order of the index, so that no more is read than is asked for.
 pub(super) const DUE: &str = "SELECT domain, id, mode, policy, fetched, expires, used, refresh
-    FROM sts_policy WHERE number IN (
-        SELECT number FROM sts_policy INDEXED BY sts_policy_due
-        WHERE refresh <= ?1 AND expires > ?1 AND used >= ?2
-        ORDER BY expires LIMIT ?3
-    ) ORDER BY expires";
+    FROM sts_policy INDEXED BY sts_policy_due
+    WHERE refresh <= ?1 AND expires > ?1 ORDER BY refresh LIMIT ?2";
 
 pub(super) const COUNT: &str = "SELECT count(*) FROM sts_policy";
 
@@ -120,19 +116,16 @@ impl Store {
         written.await.map(drop)
     }
 
-    /// Policies that have not expired, whose refresh is due and that were used since `used_since`; the
-    /// soonest to expire first. Times are UNIX seconds.
+    /// Policies that have not expired and whose refresh is due, the longest due first: whoever is put off stands
+    /// behind all that are due by now. Times are UNIX seconds.
     pub async fn sts_policies_due(
         &self,
         now: u64,
-        used_since: u64,
         limit: usize,
     ) -> Result<Vec<StoredPolicy>, StoreError> {
-        let times = (seconds(now), seconds(used_since));
-        self.read_aside(move |connection| {
-            policies(connection, DUE, params![times.0, times.1, rows(limit)])
-        })
-        .await
+        let now = seconds(now);
+        self.read_aside(move |connection| policies(connection, DUE, params![now, rows(limit)]))
+            .await
     }
 
     /// Policies in the order of their domains, from the first one after `after`.

@@ -12,7 +12,7 @@ use super::{CheckArgs, Connect, Output};
 use crate::config::Config;
 use crate::delivery::outcome::Channel;
 use crate::delivery::{Call, Found, MayBeThisHost, host_label, probe, say};
-use crate::discovery::{Discovery, PreloadedList, Route, RouteHost, Sts, StsSettings, Unobserved};
+use crate::discovery::{Discovery, Route, RouteHost, Sts, Unobserved};
 use crate::dns::{Dns, DnssecStatus, Family};
 use crate::mta_sts::Mode;
 use crate::names::{DomainName, NextHop, RuleTarget};
@@ -122,19 +122,9 @@ async fn check_all(
 
 /// Policies that are looked up here and remembered nowhere.
 async fn policies(config: &Config, dns: &Dns, tls: &TlsClient) -> Sts {
-    let settings = StsSettings {
-        tls: tls.clone(),
-        port: config.mta_sts_port,
-        address_preference: config.discovery.address_preference,
-        blocked_networks: config.discovery.blocked_networks.clone(),
-    };
-    let tasks = TaskTracker::new();
+    let (settings, tasks) = (config.sts(tls), TaskTracker::new());
     let sts = Sts::new(dns.clone(), None, settings, Arc::new(Unobserved), tasks);
-    let lists = config.preload.iter().map(|file| PreloadedList {
-        path: file.path.clone(),
-        list: Arc::clone(&file.list),
-    });
-    sts.preload(lists.collect()).await;
+    sts.preload(config.preload.clone()).await;
     sts
 }
 
@@ -292,7 +282,9 @@ impl Checker<'_> {
     /// What a deferral means: some pass, others stay until somebody mends something.
     fn verdict_of(&self, reason: &DeferReason) -> Verdict {
         match reason {
-            DeferReason::TlsaLookup(_) | DeferReason::StsBogus(_) => Verdict::Temporary,
+            DeferReason::TlsaLookup(_) | DeferReason::StsBogus(_) | DeferReason::StsUnknown(_) => {
+                Verdict::Temporary
+            }
             DeferReason::TlsaNotSought if self.dns.dnssec() != DnssecStatus::Off => {
                 Verdict::Temporary
             }
@@ -368,7 +360,8 @@ fn listed(sts: &StsFinding, host: &RouteHost) -> Option<bool> {
         StsFinding::Policy(_)
         | StsFinding::NotSought
         | StsFinding::NoPolicy
-        | StsFinding::Bogus(_) => None,
+        | StsFinding::Bogus(_)
+        | StsFinding::Unknown(_) => None,
     }
 }
 

@@ -1,31 +1,29 @@
 //! Fetches on their way into memory and store, and the record compared on use.
 
-use super::fetch::Fetch;
-use super::resident::{BackOff, Begun, Errand, Outcome, Resident, Running};
-use super::{FetchFailure, Known, Record, Sign, Sts, now};
+use super::fetch::{Fetch, Queue};
+use super::resident::{BackOff, Begun, Errand, Out, Outcome, Resident, Running, Saved};
+use super::{FetchFailure, Known, Record, STORE_PATIENCE, Sign, Sts, now};
 use crate::dns::LookupFailure;
 use crate::mta_sts::{Mode, PolicyId, RecordFault, refresh_after_success};
-use crate::names::PolicyDomain;
 use crate::store::StoreError;
 use futures_util::FutureExt as _;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 impl Sts {
     /// The fetch of a policy that a record announces: the one under way, else a new one; `None` if it failed
     /// lately.
     pub(super) fn fetch(&self, resident: &Arc<Resident>, id: PolicyId) -> Option<Running> {
-        self.fetch_even(resident, id, BackOff::Heed)
+        self.fetch_as(resident, id, (BackOff::Heed, Queue::Wait))
     }
 
-    /// The same, if need be even though it failed lately.
-    pub(super) fn fetch_even(
+    /// The same, if need be even though it failed lately, or only if there is a place at its host.
+    pub(super) fn fetch_as(
         &self,
         resident: &Arc<Resident>,
         id: PolicyId,
-        back_off: BackOff,
+        (back_off, queue): (BackOff, Queue),
     ) -> Option<Running> {
         let (running, sender) = match resident.begin(back_off) {
             Begun::BackingOff => return None,
@@ -35,12 +33,8 @@ impl Sts {
         let (sts, resident) = (self.clone(), Arc::clone(resident));
         self.shared.tasks.spawn(async move {
             let started = Instant::now();
-            let outcome = sts.bring(&resident, id).await;
-            resident.settle(&outcome);
-            sts.tell(&resident.domain, &outcome, started.elapsed());
-            if outcome.is_err() {
-                sts.suspect(&resident, Sign::FetchFailed);
-            }
+            let outcome = sts.bring(&resident, id, queue).await;
+            sts.tell(&resident, &outcome, started.elapsed());
             // Those who waited may have left.
             let _ = sender.send(Some(outcome));
         });
@@ -49,7 +43,7 @@ impl Sts {
 
     /// Fetches, and remembers: on disk before anybody is told, so that a policy that was obeyed once outlives a
     /// crash.
-    async fn bring(&self, resident: &Resident, id: PolicyId) -> Outcome {
+    async fn bring(&self, resident: &Resident, id: PolicyId, queue: Queue) -> Outcome {
         let shared = &self.shared;
         let settings = shared.settings.load_full();
         let fetch = Fetch {
@@ -57,12 +51,19 @@ impl Sts {
             gate: &shared.gate,
             settings: &settings,
             domain: &resident.domain,
+            queue,
         };
         let fetched = tokio::select! {
             fetched = fetch.run() => fetched,
-            () = shared.stop.cancelled() => return Err(FetchFailure::Stopped),
+            () = shared.stop.cancelled() => Err(FetchFailure::Stopped),
         };
-        let policy = Arc::new(fetched?);
+        let policy = match fetched {
+            Ok(policy) => Arc::new(policy),
+            Err(failure) => {
+                resident.fail(&failure);
+                return Err(failure);
+            }
+        };
         let now = now();
         let known = Arc::new(Known {
             refresh: refresh_after_success(now, &policy, fastrand::u16(..)),
@@ -72,52 +73,85 @@ impl Sts {
             // A refresh is no use.
             used: resident.known().map_or(now, |known| known.used),
         });
-        self.remember(resident, &known).await;
+        self.keep(resident, &known).await;
         Ok(known)
     }
 
+    /// Puts a policy in the place of what was known.
+    pub(super) async fn keep(&self, resident: &Resident, known: &Arc<Known>) {
+        let _turn = resident.turn().await;
+        let saved = self.save(resident, known).await;
+        resident.settle(known, saved);
+        self.shared.residents.weigh(resident.weight());
+    }
+
     /// Whoever is told that a policy was fetched may count on it.
-    fn tell(&self, domain: &PolicyDomain, outcome: &Outcome, elapsed: Duration) {
+    fn tell(&self, resident: &Resident, outcome: &Outcome, elapsed: Duration) {
         let told = match outcome {
             Ok(known) => Ok(&*known.policy),
             Err(FetchFailure::Stopped) => return,
             Err(failure) => Err(failure),
         };
-        self.shared.observer.fetched(domain, told, elapsed);
-    }
-
-    async fn remember(&self, resident: &Resident, known: &Known) {
-        let Some(store) = &self.shared.store else {
-            return;
-        };
-        let is_new = resident.known().is_none();
-        let written = store.put_sts_policy(known.to_store(&resident.domain)).await;
-        self.shared.observer.store(written.as_ref().err());
-        if is_new && written.is_ok() {
-            let before = self.shared.entries.fetch_add(1, Ordering::Relaxed);
-            self.shared.observer.entries(before + 1);
+        let observer = &self.shared.observer;
+        observer.fetched(&resident.domain, told, elapsed);
+        if told.is_err_and(FetchFailure::backs_off) {
+            self.suspect(resident, Sign::FetchFailed);
         }
     }
 
-    /// What a policy in use asks for: that its id is compared with the record's, and that its use is noted.
-    /// Nobody waits for any of it.
+    /// Writes, in one's turn. A disk that hangs must not keep the policy from being obeyed.
+    async fn save(&self, resident: &Resident, known: &Known) -> Saved {
+        let Some(store) = &self.shared.store else {
+            return Saved::No;
+        };
+        let is_new = resident.known().is_none();
+        let writing = store.put_sts_policy(known.to_store(&resident.domain));
+        match self.in_time(writing).await {
+            Ok(()) => {
+                if is_new {
+                    self.count(1);
+                }
+                Saved::Yes
+            }
+            Err(_) => Saved::No,
+        }
+    }
+
+    /// What the store says within its time; trouble, and its end, is told.
+    pub(super) async fn in_time<T>(
+        &self,
+        asked: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let late = Err(StoreError::Io("no answer in time".into()));
+        let answer = timeout(STORE_PATIENCE, asked).await.unwrap_or(late);
+        self.shared.observer.store(answer.as_ref().err());
+        answer
+    }
+
+    /// What a policy in use asks for: that its id is compared with the record's, that it is in the store, and that
+    /// its use is noted. Nobody waits for any of it.
     pub(super) fn keep_fresh(&self, resident: &Arc<Resident>, known: &Arc<Known>, now: u64) {
         // An answer that the cache has costs no task.
         match self.record(&resident.domain).now_or_never() {
             Some(record) => self.compare(resident, known, &record),
             None => {
-                if let Some(out) = resident.set_out(Errand::Check) {
-                    let (sts, known) = (self.clone(), Arc::clone(known));
-                    self.shared.tasks.spawn(async move {
-                        let record = sts.record(&out.resident.domain).await;
-                        sts.compare(&out.resident, &known, &record);
-                    });
-                }
+                let (sts, known) = (self.clone(), Arc::clone(known));
+                self.send_out(resident, Errand::Check, async move |out| {
+                    let record = sts.record(&out.resident.domain).await;
+                    sts.compare(&out.resident, &known, &record);
+                });
             }
         }
-        if resident.note_use(now)
-            && let Some(store) = self.shared.store.clone()
-        {
+        let Some(store) = self.shared.store.clone() else {
+            return;
+        };
+        if resident.saved() == Saved::No {
+            let sts = self.clone();
+            self.send_out(resident, Errand::Save, async move |out| {
+                sts.save_again(&out.resident).await;
+            });
+        }
+        if resident.note_use(now) {
             let resident = Arc::clone(resident);
             self.shared.tasks.spawn(async move {
                 // A use that is not noted makes nothing wrong.
@@ -126,20 +160,43 @@ impl Sts {
         }
     }
 
-    /// RFC 8461 §3.3: another id means another policy; the same one spares a fetch and means nothing else. No
+    /// Spawns an errand, unless somebody is at it.
+    fn send_out<F>(&self, resident: &Arc<Resident>, errand: Errand, work: impl FnOnce(Out) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        if let Some(out) = resident.set_out(errand) {
+            self.shared.tasks.spawn(work(out));
+        }
+    }
+
+    /// What is known is newer than what the store has, or is not there at all.
+    pub(super) async fn save_again(&self, resident: &Resident) {
+        let _turn = resident.turn().await;
+        if let Some(known) = resident.known()
+            && self.save(resident, &known).await == Saved::Yes
+        {
+            resident.mark_saved();
+        }
+    }
+
+    /// RFC 8461 §3.3: another id means another policy; the same one spares a fetch until the policy is due. No
     /// record means nothing, but that a policy of mode `none` has said what it had to say.
-    fn compare(&self, resident: &Arc<Resident>, known: &Known, record: &Record) {
+    fn compare(&self, resident: &Arc<Resident>, known: &Arc<Known>, record: &Record) {
+        let due = known.is_due(now());
         match record {
-            Ok(Ok(id)) => {
-                if resident.is_news(id) || known.is_of_the_future(now()) {
-                    self.fetch(resident, id.clone());
-                }
+            Ok(Ok(id)) if due || resident.is_news(id) => {
+                self.fetch(resident, id.clone());
+                return;
             }
+            Ok(Ok(_)) => {}
             Ok(Err(RecordFault::Absent)) if known.policy.mode == Mode::None => {
-                let (sts, resident) = (self.clone(), Arc::clone(resident));
-                self.shared
-                    .tasks
-                    .spawn(async move { sts.drop_policy(&resident).await.map(drop) });
+                let (sts, known) = (self.clone(), Arc::clone(known));
+                self.send_out(resident, Errand::Drop, async move |out| {
+                    // What is wrong with the store was told.
+                    let _ = sts.drop_policy(&out.resident, Some(&known)).await;
+                });
+                return;
             }
             Ok(Err(RecordFault::Absent)) => self.suspect(resident, Sign::RecordMissing),
             Ok(Err(_)) | Err(LookupFailure::Bogus(_)) => {
@@ -147,6 +204,9 @@ impl Sts {
             }
             // Servers that do not answer are nobody's fault in particular.
             Err(_) => {}
+        }
+        if due {
+            self.fetch(resident, known.id.clone());
         }
     }
 
@@ -157,30 +217,25 @@ impl Sts {
         }
     }
 
-    /// Forgets a policy in memory and store; whether there was one. An error: the store may still have it.
-    pub(super) async fn drop_policy(&self, resident: &Resident) -> Result<bool, StoreError> {
-        let there = resident.known().is_some();
-        let Some(store) = &self.shared.store else {
-            resident.forget();
-            return Ok(there);
-        };
-        let forgotten = store.forget_sts_policy(resident.domain.0.as_str()).await;
-        self.shared.observer.store(forgotten.as_ref().err());
-        resident.forget();
-        if forgotten == Ok(true) {
-            self.forgotten(1);
+    /// Forgets a policy in memory and store, unless it is no longer the one that was judged; whether there was one.
+    /// If the store would not, nothing is forgotten: the policy would be back after a restart.
+    pub(super) async fn drop_policy(
+        &self,
+        resident: &Resident,
+        judged: Option<&Known>,
+    ) -> Result<bool, StoreError> {
+        let _turn = resident.turn().await;
+        if judged.is_some_and(|judged| !resident.is_still(judged)) {
+            return Ok(false);
         }
-        forgotten.map(|stored| stored || there)
-    }
-
-    pub(super) fn forgotten(&self, count: u64) {
-        let entries = &self.shared.entries;
-        let before = entries
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |entries| {
-                Some(entries.saturating_sub(count))
-            })
-            .unwrap_or(0);
-        let left = before.saturating_sub(count);
-        self.shared.observer.entries(left);
+        let there = resident.known().is_some();
+        if let Some(store) = &self.shared.store {
+            let forgetting = store.forget_sts_policy(resident.domain.0.as_str());
+            if self.in_time(forgetting).await? {
+                self.count(-1);
+            }
+        }
+        resident.forget();
+        Ok(there)
     }
 }

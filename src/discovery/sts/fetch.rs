@@ -70,12 +70,21 @@ impl FetchFailure {
     }
 }
 
+/// What becomes of a fetch when its host has no place free.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Queue {
+    Wait,
+    /// It is given up: there is time for it later.
+    Leave,
+}
+
 /// Everything that one fetch needs.
 pub(super) struct Fetch<'a> {
     pub dns: &'a Dns,
     pub gate: &'a Gate,
     pub settings: &'a StsSettings,
     pub domain: &'a PolicyDomain,
+    pub queue: Queue,
 }
 
 impl Fetch<'_> {
@@ -98,7 +107,7 @@ impl Fetch<'_> {
             .arranged(settings.address_preference, &mut fastrand::Rng::new());
         let first = addresses.first().copied();
         let first = first.ok_or(FetchFailure::Address(HostFailure::FamilyNotUsed))?;
-        let _pass = self.gate.pass(first).await?;
+        let _pass = self.gate.pass(first, self.queue).await?;
         let get = Get {
             host: &host,
             port: settings.port,

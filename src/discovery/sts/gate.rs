@@ -2,13 +2,14 @@
 //! slow does not take the places of all others.
 
 use super::FetchFailure;
+use super::fetch::Queue;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Sockets to policy hosts.
-const MOST: usize = 256;
+const MOST: usize = 128;
 /// At one host; those that serve many domains are quick.
 const MOST_PER_HOST: usize = 8;
 /// Fetches that may wait, tasks of a few kilobytes each.
@@ -20,6 +21,7 @@ const MOST_WAITING_PER_HOST: usize = 1_000;
 #[derive(Debug)]
 pub(super) struct Gate {
     all: Arc<Semaphore>,
+    /// Those that fetch included.
     waiting: Arc<Semaphore>,
     hosts: Mutex<HashMap<IpAddr, Host>>,
 }
@@ -61,9 +63,19 @@ impl Gate {
         Ok(Ticket { _waiting: waiting })
     }
 
-    /// Waits for a place at this address, and then for one in all.
-    pub(super) async fn pass(&self, address: IpAddr) -> Result<Pass, FetchFailure> {
+    /// Waits for a place at this address, and then for one in all. Where a host has several addresses the first one
+    /// counts: the others are called one after the other, if that fails.
+    pub(super) async fn pass(&self, address: IpAddr, queue: Queue) -> Result<Pass, FetchFailure> {
         let host = self.host(address);
+        if queue == Queue::Leave {
+            let host = host.fetching.try_acquire_owned();
+            let all = Arc::clone(&self.all).try_acquire_owned();
+            let too_many = |_| FetchFailure::TooMany;
+            return Ok(Pass {
+                _host: host.map_err(too_many)?,
+                _all: all.map_err(too_many)?,
+            });
+        }
         let waiting = host.waiting.try_acquire_owned();
         let _waiting = waiting.map_err(|_| FetchFailure::TooMany)?;
         // None of these semaphores is ever closed.

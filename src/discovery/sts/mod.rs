@@ -3,9 +3,10 @@
 //! A policy that was fetched holds until its `max_age` has passed, whatever DNS and the policy host say
 //! meanwhile; mail never waits for it. Only the first contact with a domain waits, and not long: what its fetch
 //! brings is in force as soon as it is there. Everything about one domain goes through its [`Resident`], so that
-//! there is one fetch at a time however many messages wait, and memory and store cannot contradict each other.
+//! there is one fetch at a time however many messages wait, and whoever changes memory and store does so alone.
 
 mod bring;
+mod desk;
 mod fetch;
 mod gate;
 mod known;
@@ -14,12 +15,14 @@ mod preload;
 mod refresh;
 mod resident;
 mod residents;
+#[cfg(test)]
+mod tests;
 
+pub use desk::{Looked, Shown};
 pub use fetch::FetchFailure;
 pub use known::Known;
 pub use observer::{Refreshed, Sign, StsObserver, Unobserved};
 pub use preload::PreloadedList;
-pub use refresh::{Looked, Shown};
 
 use super::AddressPreference;
 use crate::clock;
@@ -35,17 +38,16 @@ use preload::Preloads;
 use resident::Resident;
 use residents::Residents;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// How long mail waits for the record and the first fetch of a domain.
 const FIRST_CONTACT: Duration = Duration::from_secs(10);
 
-/// How long anybody waits for the store, which answers in less than a millisecond. A disk that hangs must not hold
-/// all mail up; it is told on /readyz.
+/// How long one domain's mail, or its fetch, waits for the store, which answers in less than a millisecond.
 const STORE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What policies are looked up with; a reload may change it.
@@ -80,6 +82,8 @@ pub enum StsSource {
     /// DNS did not say whether there is a record.
     RecordUnknown,
     RecordBogus,
+    /// The store does not say what it remembers.
+    StoreFailed,
     /// The policy could not be fetched, now or less than five minutes ago.
     FetchFailed,
     /// It was not there in time.
@@ -87,7 +91,7 @@ pub enum StsSource {
 }
 
 impl StsSource {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Cached,
         Self::Fetched,
         Self::Preloaded,
@@ -95,6 +99,7 @@ impl StsSource {
         Self::RecordInvalid,
         Self::RecordUnknown,
         Self::RecordBogus,
+        Self::StoreFailed,
         Self::FetchFailed,
         Self::TimedOut,
     ];
@@ -109,6 +114,7 @@ impl StsSource {
             Self::RecordInvalid => "record_invalid",
             Self::RecordUnknown => "lookup_failed",
             Self::RecordBogus => "bogus",
+            Self::StoreFailed => "store_failed",
             Self::FetchFailed => "fetch_failed",
             Self::TimedOut => "timed_out",
         }
@@ -131,6 +137,15 @@ impl StsFound {
     }
 }
 
+/// What [`Sts::newer`] has found out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Newer {
+    Same,
+    Another(StsFinding),
+    /// There may be one.
+    Unknown,
+}
+
 /// What the TXT records say; an error is that they could not be looked up.
 pub type Record = Result<Result<PolicyId, RecordFault>, LookupFailure>;
 
@@ -151,7 +166,7 @@ struct Shared {
     gate: Gate,
     observer: Arc<dyn StsObserver>,
     /// Policies in the store.
-    entries: AtomicU64,
+    entries: AtomicI64,
     /// Fetches and writes outlive the delivery that has begun them.
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -174,7 +189,7 @@ impl Sts {
                 residents: Residents::default(),
                 gate: Gate::default(),
                 observer,
-                entries: AtomicU64::new(0),
+                entries: AtomicI64::new(0),
                 tasks,
                 stop: CancellationToken::new(),
             }),
@@ -194,11 +209,23 @@ impl Sts {
     /// The policy that is in force for mail to this domain. With a live policy it returns at once; else it
     /// waits ten seconds at most, and never longer than `until`.
     pub async fn find(&self, domain: &PolicyDomain, until: Instant) -> StsFound {
-        let resident = self.resident(domain).await;
-        let now = now();
-        if let Some(known) = resident.live(now) {
-            self.keep_fresh(&resident, &known, now);
-            return StsFound::of(&known, StsSource::Cached);
+        // What memory has needs no store.
+        if let Some(found) = self.in_force(domain) {
+            return found;
+        }
+        let resident = match self.resident(domain).await {
+            Ok(resident) => resident,
+            // There is no telling what it has: it may be a policy. But what is damaged will not come back.
+            Err(StoreError::Corrupt(_)) => self.shared.residents.enter(domain),
+            Err(error) => {
+                return StsFound {
+                    finding: StsFinding::Unknown(error.to_string()),
+                    source: StsSource::StoreFailed,
+                };
+            }
+        };
+        if let Some(found) = self.in_force(domain) {
+            return found;
         }
         let patience = until.min(Instant::now() + FIRST_CONTACT);
         let contact = timeout_at(patience, self.first_contact(&resident, patience));
@@ -207,37 +234,57 @@ impl Sts {
             .unwrap_or_else(|_| StsFound::without(StsSource::TimedOut));
         match &found.finding {
             StsFinding::NoPolicy => self.preloaded(domain).unwrap_or(found),
-            StsFinding::Policy(_) | StsFinding::Bogus(_) | StsFinding::NotSought => found,
+            StsFinding::Policy(_)
+            | StsFinding::Bogus(_)
+            | StsFinding::Unknown(_)
+            | StsFinding::NotSought => found,
         }
     }
 
-    /// Another policy than the one by which a delivery is about to fail, if there is one by now: asked before
-    /// the failure is told (RFC 8461 §5.1).
-    pub async fn newer(
-        &self,
-        domain: &PolicyDomain,
-        than: &StsFinding,
-        until: Instant,
-    ) -> Option<StsFinding> {
+    /// The policy that memory knows to be in force; waits for nothing.
+    pub fn in_force(&self, domain: &PolicyDomain) -> Option<StsFound> {
+        let resident = self.shared.residents.find(domain)?;
+        let now = now();
+        let known = resident.live(now)?;
+        self.keep_fresh(&resident, &known, now);
+        Some(StsFound::of(&known, StsSource::Cached))
+    }
+
+    /// Whether there is another policy by now than the one by which a delivery is about to fail: asked before the
+    /// failure is told (RFC 8461 §5.1).
+    pub async fn newer(&self, domain: &PolicyDomain, than: &StsFinding, until: Instant) -> Newer {
         let StsFinding::Policy(old) = than else {
-            return None;
+            return Newer::Same;
         };
-        let resident = self.resident(domain).await;
-        let another = |known: &Known| {
-            (known.policy != *old).then(|| StsFinding::Policy(Arc::clone(&known.policy)))
+        let another = |known: &Known| match known.policy == *old {
+            true => Newer::Same,
+            false => Newer::Another(StsFinding::Policy(Arc::clone(&known.policy))),
         };
-        let known = resident.known()?;
-        if let Some(finding) = another(&known) {
-            return Some(finding);
+        let Ok(resident) = self.resident(domain).await else {
+            return Newer::Unknown;
+        };
+        // One that has expired is nothing to go by, unless it is the one in question (`max_age` may be 0).
+        let counts = |known: &Arc<Known>| known.is_live(now()) || known.policy == *old;
+        let known = resident.known().filter(counts);
+        if let Some(known) = known.as_deref().filter(|known| known.policy != *old) {
+            return another(known);
         }
-        let record = timeout_at(until, self.record(domain)).await.ok()?;
-        let id = record.ok()?.ok()?;
-        if id == known.id {
-            return None;
+        let id = match timeout_at(until, self.record(domain)).await {
+            Ok(Ok(Ok(id))) => id,
+            // Nobody says that there is a newer one.
+            Ok(Ok(Err(_))) => return Newer::Same,
+            Ok(Err(_)) | Err(_) => return Newer::Unknown,
+        };
+        if known.is_some_and(|known| known.id == id) {
+            return Newer::Same;
         }
-        let running = self.fetch(&resident, id)?;
-        let fetched = running.outcome(until).await?.ok()?;
-        another(&fetched)
+        let Some(running) = self.fetch(&resident, id) else {
+            return Newer::Unknown;
+        };
+        match running.outcome(until).await {
+            Some(Ok(fetched)) => another(&fetched),
+            Some(Err(_)) | None => Newer::Unknown,
+        }
     }
 
     /// What a list of `policy.preload` says of a domain: good as long as nothing was fetched.
@@ -288,20 +335,31 @@ impl Sts {
     }
 
     /// All that is known of a domain, with what the store has of it.
-    async fn resident(&self, domain: &PolicyDomain) -> Arc<Resident> {
+    async fn resident(&self, domain: &PolicyDomain) -> Result<Arc<Resident>, StoreError> {
         let resident = self.shared.residents.enter(domain);
-        if let Some(store) = &self.shared.store {
-            let loading = timeout(STORE_PATIENCE, resident.load(store));
-            let trouble = match loading.await {
-                Ok(Ok(())) => None,
-                Ok(Err(error)) => Some(error),
-                Err(_) => Some(StoreError::Io("no answer in time".into())),
-            };
-            if let Some(error) = trouble {
-                self.shared.observer.store(Some(&error));
-            }
+        if let Some(store) = &self.shared.store
+            && !resident.is_loaded()
+        {
+            self.in_time(resident.load(store)).await?;
+            self.shared.residents.weigh(resident.weight());
         }
-        resident
+        Ok(resident)
+    }
+
+    /// So many policies more, or less, in the store.
+    fn count(&self, change: i64) {
+        let before = self.shared.entries.fetch_add(change, Ordering::Relaxed);
+        self.tell_count(before + change);
+    }
+
+    fn recounted(&self, count: u64) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.shared.entries.store(count, Ordering::Relaxed);
+        self.tell_count(count);
+    }
+
+    fn tell_count(&self, count: i64) {
+        self.shared.observer.entries(count.max(0).unsigned_abs());
     }
 }
 

@@ -1,6 +1,6 @@
 //! All that is known of one domain while somebody cares, and its one fetch at a time.
 
-use super::{FetchFailure, Known};
+use super::{FetchFailure, Known, now};
 use crate::mta_sts::{Mode, PolicyId};
 use crate::names::PolicyDomain;
 use crate::store::{Store, StoreError};
@@ -22,14 +22,18 @@ pub(super) type Outcome = Result<Arc<Known>, FetchFailure>;
 #[derive(Debug)]
 pub(super) struct Resident {
     pub(super) domain: PolicyDomain,
-    /// Set once the store was asked.
+    /// Set once the store has answered.
     loaded: OnceCell<()>,
     state: Mutex<State>,
+    /// Held by whoever changes store and memory, so that the two never say different things for good. Whoever
+    /// holds it waits for the store only, and not for long.
+    turn: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     known: Option<Arc<Known>>,
+    saved: Saved,
     running: Option<Running>,
     /// When and why the last fetch failed, if none has succeeded since.
     failed: Option<(Instant, FetchFailure)>,
@@ -38,13 +42,24 @@ struct State {
     suspected: Option<Instant>,
 }
 
+/// Whether what is known is in the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Saved {
+    #[default]
+    Yes,
+    /// There is no store, or it would not.
+    No,
+}
+
 /// What is done for a policy that is known while nobody waits for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Errand {
     /// Its id is compared with the record's.
     Check,
-    /// It is due to be fetched anew.
-    Refresh,
+    /// It is written once more.
+    Save,
+    /// It has been taken back.
+    Drop,
 }
 
 /// Somebody is at an errand as long as this lives.
@@ -105,6 +120,7 @@ impl Resident {
             domain,
             loaded: OnceCell::new(),
             state: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
         }
     }
 
@@ -117,13 +133,22 @@ impl Resident {
     pub(super) async fn load(&self, store: &Store) -> Result<(), StoreError> {
         let ask = async || {
             let stored = store.sts_policy(self.domain.0.as_str()).await?;
-            if let Some(known) = stored.as_ref().and_then(Known::from_store) {
+            if let Some(known) = stored.and_then(|row| Known::from_store(&row, now())) {
                 // A fetch may have been quicker.
                 self.state().known.get_or_insert(Arc::new(known));
             }
             Ok(())
         };
         self.loaded.get_or_try_init(ask).await.copied()
+    }
+
+    pub(super) fn is_loaded(&self) -> bool {
+        self.loaded.initialized()
+    }
+
+    /// Waits until nobody else changes store and memory.
+    pub(super) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.turn.lock().await
     }
 
     /// The last policy that was fetched, whether it still holds or not.
@@ -165,34 +190,54 @@ impl Resident {
         Begun::Mine(running, sender)
     }
 
-    /// The fetch has ended: what it has brought is in force from now on.
-    pub(super) fn settle(&self, outcome: &Outcome) {
+    /// What a fetch has brought is in force from now on. To be called in one's [`Self::turn`].
+    pub(super) fn settle(&self, known: &Arc<Known>, saved: Saved) {
         let mut state = self.state();
+        state.known = Some(Arc::clone(known));
+        state.saved = saved;
+        state.failed = None;
         state.running = None;
-        match outcome {
-            Ok(known) => {
-                state.known = Some(Arc::clone(known));
-                state.failed = None;
-            }
-            Err(failure) => state.failed = Some((Instant::now(), failure.clone())),
-        }
     }
 
-    /// Forgets the policy, and that it could not be fetched.
+    /// A fetch has brought nothing: what is known stays as it is.
+    pub(super) fn fail(&self, failure: &FetchFailure) {
+        let mut state = self.state();
+        state.failed = Some((Instant::now(), failure.clone()));
+        state.running = None;
+    }
+
+    /// Forgets the policy, and that it could not be fetched. To be called in one's [`Self::turn`].
     pub(super) fn forget(&self) {
         let mut state = self.state();
         state.known = None;
+        state.saved = Saved::Yes;
         state.failed = None;
     }
 
-    /// Notes a use; `true` if the store is to be told, which is once a day.
+    /// Whether this is what is known, but for when it was used.
+    pub(super) fn is_still(&self, judged: &Known) -> bool {
+        let state = self.state();
+        let known = state.known.as_ref();
+        known.is_some_and(|known| known.fetched == judged.fetched && known.id == judged.id)
+    }
+
+    /// What is known has been written.
+    pub(super) fn mark_saved(&self) {
+        self.state().saved = Saved::Yes;
+    }
+
+    /// Whether what is known is in the store.
+    pub(super) fn saved(&self) -> Saved {
+        self.state().saved
+    }
+
+    /// Notes a use; `true` if the store is to be told, which is seldom.
     pub(super) fn note_use(&self, now: u64) -> bool {
-        const COARSE: u64 = 86_400;
         let mut state = self.state();
-        let Some(known) = &mut state.known else {
+        let Some(known) = state.known.as_mut() else {
             return false;
         };
-        if now < known.used.saturating_add(COARSE) {
+        if !known.is_newly_used(now) {
             return false;
         }
         *known = Arc::new(Known {
@@ -231,10 +276,15 @@ impl Resident {
 
     /// Whether a record announces another version than the one that is known.
     pub(super) fn is_news(&self, id: &PolicyId) -> bool {
-        self.state()
-            .known
-            .as_ref()
-            .is_none_or(|known| known.id != *id)
+        let state = self.state();
+        state.known.as_ref().is_none_or(|known| known.id != *id)
+    }
+
+    /// Whether memory is the only place that has its policy.
+    pub(super) fn is_irreplaceable(&self, now: u64) -> bool {
+        let state = self.state();
+        let live = state.known.as_ref().is_some_and(|known| known.is_live(now));
+        live && state.saved == Saved::No
     }
 
     /// About how many octets its policy takes.
