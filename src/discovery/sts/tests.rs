@@ -32,6 +32,7 @@ struct World {
     store: Store,
     server: Responder,
     sts: Sts,
+    tasks: TaskTracker,
 }
 
 impl World {
@@ -69,6 +70,7 @@ impl World {
             store,
             server,
             sts,
+            tasks: TaskTracker::new(),
         }
     }
 
@@ -81,7 +83,7 @@ impl World {
     /// Refreshes until this is so.
     async fn refresh_until(&self, is_so: impl AsyncFn() -> bool) {
         let stop = CancellationToken::new();
-        let refreshing = tokio::spawn(self.sts.clone().refresh_all(stop.clone()));
+        let refreshing = self.tasks.spawn(self.sts.clone().refresh_all(stop.clone()));
         let until = Instant::now() + Duration::from_secs(30);
         while !is_so().await {
             assert!(Instant::now() < until, "{:?}", self.server.asked());
@@ -110,7 +112,9 @@ async fn a_slow_disk_makes_no_policy_void() {
     let world = World::new(Duration::from_secs(1)).await;
     world.put([row("a.test", "enforce")]).await;
     let stalled = world.store.clone();
-    let stall = tokio::spawn(async move { stalled.stall(Duration::from_secs(4)).await });
+    let stall = world
+        .tasks
+        .spawn(async move { stalled.stall(Duration::from_secs(4)).await });
     sleep(Duration::from_millis(100)).await;
     let found = world.sts.find(&domain("a.test"), long()).await;
     assert_eq!(found.source, StsSource::StoreFailed, "{found:?}");
@@ -128,7 +132,9 @@ async fn a_slow_disk_does_not_matter_to_what_is_in_memory() {
     world.put([row("a.test", "enforce")]).await;
     world.sts.find(&domain("a.test"), long()).await;
     let stalled = world.store.clone();
-    let stall = tokio::spawn(async move { stalled.stall(Duration::from_secs(2)).await });
+    let stall = world
+        .tasks
+        .spawn(async move { stalled.stall(Duration::from_secs(2)).await });
     sleep(Duration::from_millis(100)).await;
     let begun = Instant::now();
     let found = world.sts.find(&domain("a.test"), long()).await;
@@ -275,9 +281,11 @@ async fn memory_and_store_agree() {
             ..(*judged).clone()
         });
         let (sts, one) = (world.sts.clone(), Arc::clone(&resident));
-        let dropping = tokio::spawn(async move { sts.drop_policy(&one, Some(&judged)).await });
+        let dropping = world
+            .tasks
+            .spawn(async move { sts.drop_policy(&one, Some(&judged)).await });
         let (sts, one) = (world.sts.clone(), Arc::clone(&resident));
-        let bringing = tokio::spawn(async move { sts.keep(&one, &new).await });
+        let bringing = world.tasks.spawn(async move { sts.keep(&one, &new).await });
         dropping.await.unwrap().unwrap();
         bringing.await.unwrap();
         let stored = world.store.sts_policy(&name).await.unwrap();
