@@ -1,7 +1,7 @@
 //! TCP: staggered attempts over the addresses, of which the first connection wins (RFC 8305 §5).
 
-use super::HttpsFailure;
 use super::failure::Trail;
+use super::{Admission, HttpsFailure};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use std::net::SocketAddr;
@@ -14,13 +14,21 @@ const STAGGER: Duration = Duration::from_millis(300);
 /// How long one address may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// A connection, and the leave to have it.
+pub(super) struct Won<P> {
+    pub(super) address: SocketAddr,
+    pub(super) stream: TcpStream,
+    pub(super) _pass: P,
+}
+
 /// The first connection. Whoever won or failed is no candidate any more; an attempt that was under way
 /// starts anew if it is needed after all.
-pub(super) async fn race(
+pub(super) async fn race<A: Admission>(
     candidates: &mut Vec<SocketAddr>,
     until: Instant,
+    admission: &A,
     trail: &mut Trail,
-) -> Option<(SocketAddr, TcpStream)> {
+) -> Option<Won<A::Pass>> {
     let mut waiting = candidates.clone().into_iter();
     let mut dialing = FuturesUnordered::new();
     let mut next = Instant::now();
@@ -28,14 +36,14 @@ pub(super) async fn race(
         if Instant::now() >= next
             && let Some(address) = waiting.next()
         {
-            dialing.push(dial(address, until));
+            dialing.push(dial(address, until, admission));
             next = Instant::now() + STAGGER;
         }
         tokio::select! {
             Some((address, dialed)) = dialing.next() => {
                 candidates.retain(|candidate| *candidate != address);
                 match dialed {
-                    Ok(stream) => return Some((address, stream)),
+                    Ok(won) => return Some(won),
                     Err(failure) => trail.add(failure),
                 }
                 next = Instant::now();
@@ -46,13 +54,23 @@ pub(super) async fn race(
     }
 }
 
-async fn dial(
+async fn dial<A: Admission>(
     address: SocketAddr,
     until: Instant,
-) -> (SocketAddr, Result<TcpStream, HttpsFailure>) {
+    admission: &A,
+) -> (SocketAddr, Result<Won<A::Pass>, HttpsFailure>) {
+    let pass = match timeout_at(until, admission.admit(address.ip())).await {
+        Ok(Some(pass)) => pass,
+        Ok(None) => return (address, Err(HttpsFailure::NotAdmitted)),
+        Err(_) => return (address, Err(HttpsFailure::TimedOut)),
+    };
     let limit = until.min(Instant::now() + CONNECT_TIMEOUT);
     let dialed = match timeout_at(limit, TcpStream::connect(address)).await {
-        Ok(Ok(stream)) => Ok(stream),
+        Ok(Ok(stream)) => Ok(Won {
+            address,
+            stream,
+            _pass: pass,
+        }),
         Ok(Err(error)) => Err(HttpsFailure::of_connect(address, &error)),
         Err(_) => Err(HttpsFailure::ConnectTimeout),
     };

@@ -13,6 +13,8 @@ const MAX_TEXT: usize = 200;
 pub enum HttpsFailure {
     #[error("the host has no address")]
     NoAddress,
+    #[error("too many connections to the host")]
+    NotAdmitted,
     #[error("cannot connect: {0}")]
     Connect(String),
     #[error("no answer to the connection")]
@@ -70,7 +72,7 @@ impl HttpsFailure {
     /// The farther it came, the more it tells; above all, that somebody else is there.
     fn tells(&self) -> u8 {
         match self {
-            Self::NoAddress => 0,
+            Self::NoAddress | Self::NotAdmitted => 0,
             Self::ConnectTimeout => 1,
             Self::Connect(_) => 2,
             Self::TimedOut => 3,

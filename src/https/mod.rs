@@ -13,6 +13,7 @@ pub use failure::HttpsFailure;
 
 use crate::names::DomainName;
 use crate::tls::TlsClient;
+use connect::Won;
 use failure::Trail;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -49,13 +50,35 @@ pub struct Response {
     pub address: IpAddr,
 }
 
+/// Who says when an address may be called.
+pub trait Admission: Sync {
+    /// Leave to call; held as long as the connection lives.
+    type Pass: Send;
+
+    /// Waits until the address may be called; `None`: not at all.
+    fn admit(&self, address: IpAddr) -> impl Future<Output = Option<Self::Pass>> + Send;
+}
+
 /// Fetches. The addresses are tried one after the other until one answers, whatever it answers; where none
 /// does, the most telling of their failures is the answer.
-pub async fn get(tls: &TlsClient, request: &Get<'_>) -> Result<Response, HttpsFailure> {
+pub async fn get<A: Admission>(
+    tls: &TlsClient,
+    request: &Get<'_>,
+    admission: &A,
+) -> Result<Response, HttpsFailure> {
     let until = Instant::now() + request.within;
     let mut candidates = candidates(request);
     let mut trail = Trail::default();
-    while let Some((address, stream)) = connect::race(&mut candidates, until, &mut trail).await {
+    loop {
+        let race = connect::race(&mut candidates, until, admission, &mut trail);
+        let Some(Won {
+            address,
+            stream,
+            _pass,
+        }) = race.await
+        else {
+            break;
+        };
         let share = share(until, candidates.len());
         match exchange::exchange(tls, request, (address, stream), share).await {
             Ok(response) => return Ok(response),

@@ -275,12 +275,6 @@ mod tests {
                 "policy of a.test: mxs: \"*.b.test\"",
             ),
             (
-                list(
-                    r#""a.test": {"policy-alias": "google"}, "A.test": {"policy-alias": "google"}"#,
-                ),
-                "policy of ",
-            ),
-            (
                 good.replace(".google.test", "192.0.2.1"),
                 "policy of google: mxs: \"192.0.2.1\"",
             ),
@@ -288,6 +282,14 @@ mod tests {
             let fault = Preload::parse(text.as_bytes()).unwrap_err().to_string();
             assert!(fault.starts_with(reason), "{text}: {fault}");
         }
+    }
+
+    #[test]
+    fn a_domain_has_one_policy_however_it_is_spelt() {
+        let policies =
+            r#""a.test": {"policy-alias": "google"}, "A.test": {"policy-alias": "google"}"#;
+        let fault = Preload::parse(list(policies).as_bytes()).unwrap_err();
+        assert!(matches!(fault, PreloadFault::Twice { .. }), "{fault}");
     }
 
     proptest! {

@@ -1,13 +1,14 @@
 //! One fetch of a policy (RFC 8461 §3.3).
 
 use super::StsSettings;
-use super::gate::Gate;
+use super::gate::{Gate, Pass};
 use crate::discovery::{HostFailure, host};
 use crate::dns::Dns;
-use crate::https::{self, Get, HttpsFailure};
+use crate::https::{self, Admission, Get, HttpsFailure};
 use crate::mta_sts::{HOST_LABEL, POLICY_PATH, Policy, PolicyFault};
 use crate::names::{DomainName, PolicyDomain};
 use crate::policy::CertificateProblem;
+use std::net::IpAddr;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
@@ -105,9 +106,9 @@ impl Fetch<'_> {
             .and_then(|found| found.without(&settings.blocked_networks))
             .map_err(FetchFailure::Address)?
             .arranged(settings.address_preference, &mut fastrand::Rng::new());
-        let first = addresses.first().copied();
-        let first = first.ok_or(FetchFailure::Address(HostFailure::FamilyNotUsed))?;
-        let _pass = self.gate.pass(first, self.queue).await?;
+        if addresses.is_empty() {
+            return Err(FetchFailure::Address(HostFailure::FamilyNotUsed));
+        }
         let get = Get {
             host: &host,
             port: settings.port,
@@ -116,7 +117,8 @@ impl Fetch<'_> {
             max_body: Policy::MAX_SIZE,
             within: until.saturating_duration_since(Instant::now()),
         };
-        let response = https::get(&settings.tls, &get).await.map_err(failure)?;
+        let response = https::get(&settings.tls, &get, self).await;
+        let response = response.map_err(failure)?;
         if response.status != 200 {
             return Err(FetchFailure::Status(response.status));
         }
@@ -129,9 +131,26 @@ impl Fetch<'_> {
     }
 }
 
-fn failure(failure: HttpsFailure) -> FetchFailure {
-    if let HttpsFailure::Certificate(problem) = failure {
-        return FetchFailure::Certificate(problem);
+/// Each address is one host's, whatever else is published beside it.
+impl Admission for Fetch<'_> {
+    type Pass = Pass;
+
+    async fn admit(&self, address: IpAddr) -> Option<Pass> {
+        self.gate.pass(address, self.queue).await
     }
-    FetchFailure::Https(failure)
+}
+
+fn failure(failure: HttpsFailure) -> FetchFailure {
+    match failure {
+        HttpsFailure::NotAdmitted => FetchFailure::TooMany,
+        HttpsFailure::Certificate(problem) => FetchFailure::Certificate(problem),
+        HttpsFailure::NoAddress
+        | HttpsFailure::Connect(_)
+        | HttpsFailure::ConnectTimeout
+        | HttpsFailure::Tls(_)
+        | HttpsFailure::Http(_)
+        | HttpsFailure::TooBig
+        | HttpsFailure::TimedOut
+        | HttpsFailure::Encoded => FetchFailure::Https(failure),
+    }
 }

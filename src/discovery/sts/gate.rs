@@ -4,12 +4,12 @@
 use super::FetchFailure;
 use super::fetch::Queue;
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Sockets to policy hosts.
-const MOST: usize = 128;
+const MOST: usize = 256;
 /// At one host; those that serve many domains are quick.
 const MOST_PER_HOST: usize = 8;
 /// Fetches that may wait, tasks of a few kilobytes each.
@@ -63,27 +63,24 @@ impl Gate {
         Ok(Ticket { _waiting: waiting })
     }
 
-    /// Waits for a place at this address, and then for one in all. Where a host has several addresses the first one
-    /// counts: the others are called one after the other, if that fails.
-    pub(super) async fn pass(&self, address: IpAddr, queue: Queue) -> Result<Pass, FetchFailure> {
+    /// Waits for a place at this address, and then for one in all; `None` if too many wait already, or if there is
+    /// none free for who does not wait.
+    pub(super) async fn pass(&self, address: IpAddr, queue: Queue) -> Option<Pass> {
         let host = self.host(address);
-        if queue == Queue::Leave {
-            let host = host.fetching.try_acquire_owned();
-            let all = Arc::clone(&self.all).try_acquire_owned();
-            let too_many = |_| FetchFailure::TooMany;
-            return Ok(Pass {
-                _host: host.map_err(too_many)?,
-                _all: all.map_err(too_many)?,
-            });
-        }
-        let waiting = host.waiting.try_acquire_owned();
-        let _waiting = waiting.map_err(|_| FetchFailure::TooMany)?;
+        let all = Arc::clone(&self.all);
         // None of these semaphores is ever closed.
-        let host = host.fetching.acquire_owned().await;
-        let host = host.map_err(|_| FetchFailure::TooMany)?;
-        let all = Arc::clone(&self.all).acquire_owned().await;
-        let all = all.map_err(|_| FetchFailure::TooMany)?;
-        Ok(Pass {
+        let (host, all) = match queue {
+            Queue::Leave => (
+                host.fetching.try_acquire_owned().ok()?,
+                all.try_acquire_owned().ok()?,
+            ),
+            Queue::Wait => {
+                let _waiting = host.waiting.try_acquire_owned().ok()?;
+                let host = host.fetching.acquire_owned().await.ok()?;
+                (host, all.acquire_owned().await.ok()?)
+            }
+        };
+        Some(Pass {
             _host: host,
             _all: all,
         })
@@ -119,10 +116,11 @@ impl Host {
     }
 }
 
-/// A whole /64 of IPv6 is one host's.
+/// Whoever has one address of a network has the others, and might take all places with them: a /24, or a /48, is one
+/// host.
 fn site(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
-        v4 @ IpAddr::V4(_) => v4,
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
+        IpAddr::V4(v4) => IpAddr::V4(Ipv4Addr::from_bits(v4.to_bits() & (u32::MAX << 8))),
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 80))),
     }
 }
