@@ -65,7 +65,7 @@ pub enum DeferReason {
     /// RFC 8461 §4.1.
     #[error("not among the MX hosts that the policy lists")]
     NotListed,
-    #[error("MTA-STS record: {0}")]
+    #[error("MTA-STS record: DNSSEC validation failed (bogus): {0}")]
     StsBogus(String),
     #[error("the policies that are remembered cannot be read: {0}")]
     StsUnknown(String),
