@@ -235,6 +235,7 @@ async fn a_policy_host_proves_its_name() {
 }
 
 /// RFC 8461 §3.2. In these, MX is the domain's host.
+#[expect(clippy::too_many_lines, reason = "a table")]
 #[tokio::test(flavor = "multi_thread")]
 async fn what_makes_a_policy() {
     let whole = |text: &str| format!("version: STSv1\n{text}\nmax_age: 86400\n");
