@@ -48,6 +48,7 @@ enum Step {
     HostV6(String, Script),
     Sts(String, String, String),
     PolicyHost(String, PolicyScript),
+    PolicyHostOfMany(Vec<String>, PolicyScript),
     Certified(String, Box<dyn FnOnce(&Ca) -> Script + Send>),
     Net(Box<dyn FnOnce(&Internet) + Send>),
     Config(Box<dyn FnOnce(&Internet) -> String + Send>),
@@ -112,6 +113,17 @@ impl WorldBuilder {
     /// A policy host, but no MTA-STS record.
     pub fn policy_host(mut self, domain: &str, script: impl Into<PolicyScript>) -> Self {
         let step = Step::PolicyHost(domain.to_owned(), script.into());
+        self.steps.push(step);
+        self
+    }
+
+    /// One policy host for all these domains, but no MTA-STS records.
+    pub fn policy_host_of_many(
+        mut self,
+        domains: Vec<String>,
+        script: impl Into<PolicyScript>,
+    ) -> Self {
+        let step = Step::PolicyHostOfMany(domains, script.into());
         self.steps.push(step);
         self
     }
@@ -191,6 +203,10 @@ impl Step {
             }
             Self::PolicyHost(domain, script) => {
                 net.policy_host(&domain, script).await.unwrap();
+            }
+            Self::PolicyHostOfMany(domains, script) => {
+                let domains = domains.iter().map(String::as_str).collect::<Vec<_>>();
+                net.policy_host_of_many(&domains, script).await.unwrap();
             }
             Self::Net(change) => change(net),
             Self::Config(toml) => return Some(toml(net)),
