@@ -79,11 +79,11 @@ impl World {
 /// Each connection is a new one, since each script is for new ones.
 const NO_REUSE: &str = "[outbound]\nmessages_per_connection = 1";
 
+type Change = fn(&mut World);
+
 /// Every way in which an attacker, or an accident, can make a policy vanish.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_policy_outlives_whatever_happens_to_its_record_and_its_host() {
-    type Change = fn(&mut World);
-    let changes: [(&str, Change); 13] = [
+fn changes() -> [(&'static str, Change); 13] {
+    [
         ("the record is stripped", |w| {
             w.net.dns.remove(RECORD, RecordType::TXT);
         }),
@@ -135,9 +135,13 @@ async fn a_policy_outlives_whatever_happens_to_its_record_and_its_host() {
             w.sts("a.test")
                 .answer(Answer::Policy(policy("none", &[], WEEK)));
         }),
-    ];
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_outlives_whatever_happens_to_its_record_and_its_host() {
     // They wait most of the time.
-    let cases = changes.map(async |(what, change)| {
+    let cases = changes().map(async |(what, change)| {
         let mut world = short_lived("enforce", Script::default())
             .config(NO_REUSE)
             .start()
@@ -164,8 +168,8 @@ fn saw_nothing_after_contact(world: &World) -> bool {
 /// RFC 8461 §10.2: it is told, once, and counted.
 #[tokio::test(flavor = "multi_thread")]
 async fn signs_of_a_downgrade_are_told() {
-    type Change = fn(&World);
-    let changes: [(&str, Change); 3] = [
+    type Sign = fn(&World);
+    let changes: [(&str, Sign); 3] = [
         ("record_missing", |w| {
             w.net.dns.remove(RECORD, RecordType::TXT);
         }),

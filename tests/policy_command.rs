@@ -8,7 +8,7 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use lab::sts::{Answer, policy};
 use sealpost::store::{Store, StoredPolicy};
@@ -61,8 +61,8 @@ fn socket(daemon: &Daemon) -> PathBuf {
 
 /// A policy as an earlier run of the daemon has left it.
 fn stored(domain: &str) -> StoredPolicy {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let fetched = now.as_secs() - 3 * 3600;
+    let now = jiff::Timestamp::now().as_second();
+    let fetched = u64::try_from(now).unwrap() - 3 * 3600;
     StoredPolicy {
         domain: domain.to_owned(),
         id: "1".to_owned(),
