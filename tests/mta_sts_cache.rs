@@ -272,6 +272,26 @@ async fn a_forged_mx_with_a_blocked_policy_host_gets_nothing() {
     assert_eq!(world.sts("a.test").requests().len(), 2);
 }
 
+/// RFC 8461 §5.1: a rule makes failures final, but not before it is known that the policy is still the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_final_while_a_newer_policy_cannot_be_fetched() {
+    let world = short_lived("enforce", Script::default())
+        .host("new.a.test", Script::default())
+        .config("[[rule]]\ndomains = ['a.test']\non_failure = 'reject'")
+        .start()
+        .await;
+    world.make_contact().await;
+    world.net.dns.remove("a.test", RecordType::MX);
+    world.net.dns.mx("a.test", 10, "new.a.test");
+    world.send_until(554).await;
+    world.sts("a.test").answer(Answer::Status(503));
+    world.net.sts_record("a.test", "v=STSv1; id=2;");
+    world.send_until(451).await;
+    let reply = world.send("x@a.test").await;
+    assert_eq!(said(&reply), (451, "4.7.5"), "{reply}");
+    assert!(reply.contains("policy lists"), "{reply}");
+}
+
 /// `max_age` counts from the last successful fetch: the same id does not extend it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_policy_ends_with_its_max_age() {

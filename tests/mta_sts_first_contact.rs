@@ -292,3 +292,30 @@ async fn metrics_of_policies_begin_at_zero() {
         assert!(text.lines().any(|l| l == line), "{line}\n{text}");
     }
 }
+
+/// What the fetch brings is in force at once: for the hosts that are left, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_comes_late_binds_the_hosts_that_are_left() {
+    let hosts = vec![
+        ("first.a.test", 10, Script::silent()),
+        ("mx.a.test", 20, Script::no_starttls()),
+    ];
+    let world = World::new()
+        .domain_with("a.test", hosts)
+        .policy_host("a.test", gated("a.test"))
+        .net(|net| {
+            net.sts_record("a.test", "v=STSv1; id=1;");
+        })
+        .config("[relay]\nreach_timeout = '8s'")
+        .start()
+        .await;
+    let released = async {
+        assert!(world.mx("first.a.test").wait_for_connections(1).await);
+        world.sts("a.test").release();
+    };
+    let ((reply, time), ()) = tokio::join!(timed(&world, "a.test"), released);
+    assert_eq!(world.sts_lookups("timed_out").await, 1.0, "{time:?}");
+    assert_eq!(said(&reply), (451, "4.7.4"), "{reply}");
+    assert!(reply.contains("mta-sts policy of a.test"), "{reply}");
+    assert!(saw_nothing(world.mx("mx.a.test")));
+}

@@ -186,6 +186,31 @@ fn half_dane_does_not_stand_in_for_a_policy() {
     assert_eq!(said(&case.verdict(&Rules::default())), expected);
 }
 
+/// RFC 8461 §7.1: where the authorities must vouch for the MX host's name, that name is asked for, whatever it is an
+/// alias of.
+#[test]
+fn the_name_that_must_be_vouched_for_is_asked_for() {
+    let mut case = case(StsFinding::NoPolicy, usable_finding());
+    if let TlsaFinding::Usable { base, .. } = &mut case.host.tlsa {
+        base.0 = name("real.example.net");
+    }
+    for (trust, sts, expected) in [
+        (DaneTrust::Full, StsFinding::NoPolicy, "real.example.net"),
+        (DaneTrust::Full, listing("enforce"), "real.example.net"),
+        (DaneTrust::Half, StsFinding::NoPolicy, "real.example.net"),
+        (DaneTrust::Half, listing("enforce"), "mx.example.net"),
+    ] {
+        (case.host.trust, case.host.sts) = (trust, sts);
+        let policy = case.policy(&Rules::default());
+        assert_eq!(
+            policy.server_name(),
+            Some(&name(expected)),
+            "{:?}",
+            case.host
+        );
+    }
+}
+
 #[test]
 fn testing_is_watched_and_binds_nothing() {
     for tlsa in [TlsaFinding::SecurelyAbsent, usable_finding(), none_usable()] {

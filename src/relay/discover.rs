@@ -80,7 +80,9 @@ impl Delivery {
         };
         let parts = &self.relay.parts;
         let started = Instant::now();
-        let found = parts.sts.find(&domain, until).await;
+        // Whatever is waited for it, there is time left to reach a host.
+        let patience = until.saturating_duration_since(started) / 2;
+        let found = parts.sts.find(&domain, started + patience).await;
         let label = found.source.label();
         parts
             .ledger
