@@ -138,6 +138,7 @@ fn policies(net: &Internet, dns: &Dns) -> Sts {
         port: net.ports.port(),
         address_preference: AddressPreference::Any,
         blocked_networks: Vec::new(),
+        refresh: Published::Honor,
     };
     let tasks = tokio_util::task::TaskTracker::new();
     Sts::new(dns.clone(), None, settings, Arc::new(Unobserved), tasks)

@@ -65,6 +65,7 @@ impl Served {
             port: 443,
             address_preference: AddressPreference::Any,
             blocked_networks: Vec::new(),
+            refresh: crate::policy::Published::Honor,
         };
         let serving = TaskTracker::new();
         let asked = dns.dns(Duration::from_secs(5));

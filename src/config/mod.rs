@@ -158,6 +158,7 @@ impl Config {
             port: self.mta_sts_port,
             address_preference: self.discovery.address_preference,
             blocked_networks: self.discovery.blocked_networks.clone(),
+            refresh: self.policy.mta_sts,
         }
     }
 

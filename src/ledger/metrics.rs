@@ -120,6 +120,10 @@ impl Metrics {
                     .with_label_values(&[policy.as_str(), reason]);
             }
         }
+        for reason in STS_REASONS {
+            let labels = [PolicySource::MtaSts.as_str(), reason];
+            self.policy_blocked.with_label_values(&labels);
+        }
         for source in StsSource::ALL {
             let labels = [PolicySource::MtaSts.as_str(), source.label()];
             self.policy_lookups.with_label_values(&labels);
@@ -179,6 +183,9 @@ const REASONS: [&str; 7] = [
 ];
 /// Why DANE blocks before there is a connection (RFC 8460 §4.3.2.1, and a lookup that brought nothing).
 const DANE_REASONS: [&str; 3] = ["dnssec-invalid", "dane-required", "tlsa-lookup-failed"];
+
+/// Likewise for MTA-STS: the answer is forged, or the store does not say what it remembers.
+const STS_REASONS: [&str; 2] = ["dnssec-invalid", "sts-policy-unknown"];
 
 /// The `key` label: a certificate's key is a stranger's choice, so only usual ones have a name.
 pub(super) fn key_label(key: &str) -> &'static str {

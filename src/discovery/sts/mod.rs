@@ -29,7 +29,7 @@ use crate::clock;
 use crate::dns::{Dns, LookupFailure};
 use crate::mta_sts::{PolicyId, RECORD_LABEL, RecordFault, read_records};
 use crate::names::{DomainName, PolicyDomain};
-use crate::policy::StsFinding;
+use crate::policy::{Published, StsFinding};
 use crate::store::{Store, StoreError};
 use crate::tls::TlsClient;
 use arc_swap::ArcSwap;
@@ -60,6 +60,8 @@ pub struct StsSettings {
     pub address_preference: AddressPreference,
     /// `outbound.blocked_networks`: a policy host is a stranger's name.
     pub blocked_networks: Vec<ipnet::IpNet>,
+    /// `policy.mta_sts`: whether what is remembered is refreshed without anybody asking.
+    pub refresh: Published,
 }
 
 /// What was found out for one delivery.

@@ -6,6 +6,7 @@ use super::{FetchFailure, Known, Refreshed, STORE_PATIENCE, Sign, Sts, now};
 use crate::dns::LookupFailure;
 use crate::mta_sts::{Mode, RecordFault, refresh_after_failure};
 use crate::names::{DomainName, PolicyDomain};
+use crate::policy::Published;
 use crate::store::{Store, StoredPolicy};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -104,7 +105,9 @@ impl Sts {
                     pruned = Instant::now();
                     self.prune(&store).await;
                 }
-                self.refresh_due(&store, &under_way).await;
+                if self.shared.settings.load().refresh == Published::Honor {
+                    self.refresh_due(&store, &under_way).await;
+                }
             }
         };
         tokio::select! {

@@ -37,28 +37,14 @@ impl Residents {
 
     /// The one resident of a domain, if it is here.
     pub(super) fn find(&self, domain: &PolicyDomain) -> Option<Arc<Resident>> {
-        let generations = self.generations();
-        let found = generations.young.get(domain);
-        found
-            .or_else(|| generations.old.get(domain))
-            .map(Arc::clone)
+        self.generations().find(domain)
     }
 
     /// The one resident of a domain.
     pub(super) fn enter(&self, domain: &PolicyDomain) -> Arc<Resident> {
         let mut generations = self.generations();
-        if let Some(resident) = generations.young.get(domain) {
-            return Arc::clone(resident);
-        }
-        let resident = match generations.old.remove(domain) {
-            Some(resident) => resident,
-            None => Arc::new(Resident::new(domain.clone())),
-        };
-        generations
-            .young
-            .insert(domain.clone(), Arc::clone(&resident));
-        generations.weigh(resident.weight());
-        resident
+        let found = generations.find(domain);
+        found.unwrap_or_else(|| generations.welcome(Arc::new(Resident::new(domain.clone()))))
     }
 
     /// A policy of so many octets has come to a resident.
@@ -68,6 +54,22 @@ impl Residents {
 }
 
 impl Generations {
+    /// Whoever is asked for is young again.
+    fn find(&mut self, domain: &PolicyDomain) -> Option<Arc<Resident>> {
+        if let Some(resident) = self.young.get(domain) {
+            return Some(Arc::clone(resident));
+        }
+        let resident = self.old.remove(domain)?;
+        Some(self.welcome(resident))
+    }
+
+    fn welcome(&mut self, resident: Arc<Resident>) -> Arc<Resident> {
+        let domain = resident.domain.clone();
+        self.young.insert(domain, Arc::clone(&resident));
+        self.weigh(resident.weight());
+        resident
+    }
+
     fn weigh(&mut self, octets: usize) {
         self.weight += octets;
         if self.young.len() >= MOST || self.weight > HEAVIEST {
@@ -131,9 +133,14 @@ mod tests {
         settle(&unsaved.upgrade().unwrap(), Saved::No, 0);
         let saved = Arc::downgrade(&residents.enter(&domain(3)));
         settle(&saved.upgrade().unwrap(), Saved::Yes, 0);
-        for number in 4..4 * MOST {
+        let asked_for = Arc::downgrade(&residents.enter(&domain(4)));
+        for number in 5..4 * MOST {
             residents.enter(&domain(number));
+            if number % 1000 == 0 {
+                residents.find(&domain(4));
+            }
         }
+        assert!(asked_for.upgrade().is_some(), "it was in use all the time");
         assert!(Arc::ptr_eq(&held, &residents.enter(&domain(0))));
         assert!(loose.upgrade().is_none() && saved.upgrade().is_none());
         assert!(unsaved.upgrade().is_some(), "it was nowhere else");

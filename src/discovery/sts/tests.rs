@@ -57,6 +57,7 @@ impl World {
             port: 443,
             address_preference: AddressPreference::Any,
             blocked_networks: Vec::new(),
+            refresh: Published::Honor,
         };
         let sts = Sts::new(
             server.dns(patience),
@@ -295,4 +296,31 @@ async fn memory_and_store_agree() {
         let known = resident.known().unwrap();
         assert_eq!(known.policy.mode, Mode::Enforce, "{n}");
     }
+}
+
+/// With `policy.mta_sts = false` nobody is called without being asked.
+#[tokio::test]
+async fn switched_off_nothing_is_refreshed() {
+    let world = World::new(Duration::from_secs(5)).await;
+    world.put([row("a.test", "enforce")]).await;
+    let off = StsSettings {
+        refresh: Published::Ignore,
+        ..(**world.sts.shared.settings.load()).clone()
+    };
+    world.sts.replace(off.clone());
+    let stop = CancellationToken::new();
+    let refreshing = world
+        .tasks
+        .spawn(world.sts.clone().refresh_all(stop.clone()));
+    sleep(Duration::from_millis(2500)).await;
+    assert!(!world.was_asked_for("a.test"));
+    stop.cancel();
+    refreshing.await.unwrap();
+    world.sts.replace(StsSettings {
+        refresh: Published::Honor,
+        ..off
+    });
+    world
+        .refresh_until(async || world.was_asked_for("a.test"))
+        .await;
 }
