@@ -9,6 +9,7 @@ use futures_util::future::join_all;
 use lab::client::stuffed;
 use lab::dns::{Fault, RecordType};
 use lab::dnssec::Zone;
+use lab::mx::Handshake;
 use std::time::{Duration, Instant};
 use support::dane::{said, saw_nothing};
 use support::sts::Contact::{Enforced, Failed};
@@ -318,4 +319,48 @@ async fn a_policy_that_comes_late_binds_the_hosts_that_are_left() {
     assert_eq!(said(&reply), (451, "4.7.4"), "{reply}");
     assert!(reply.contains("mta-sts policy of a.test"), "{reply}");
     assert!(saw_nothing(world.mx("mx.a.test")));
+}
+
+/// Nor does mail go in the clear to a host that was tried before the policy was there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_comes_late_ends_the_fallback_to_plaintext() {
+    let garbage = Script {
+        handshake: Handshake::Garbage(b"what\r\n".to_vec()),
+        ..Script::default()
+    };
+    let hosts = vec![
+        ("first.a.test", 10, garbage),
+        ("mx.a.test", 20, Script::silent()),
+        ("third.a.test", 30, Script::silent()),
+    ];
+    let mut world = World::new()
+        .dns(|dns| {
+            dns.negative_ttl(1);
+        })
+        .domain_with("a.test", hosts)
+        .policy_host("a.test", gated("a.test"))
+        .config("[relay]\nreach_timeout = '6s'")
+        .start()
+        .await;
+    // The first host's TLS failed long ago, too: its turn to get mail in the clear has come.
+    let reply = world.send("x@a.test").await;
+    assert_eq!(reply.code, 451, "{reply}");
+    world.daemon.end("TERM").await;
+    let store = world.daemon.directory().join("sealpost.db");
+    let store = rusqlite::Connection::open(store).unwrap();
+    let changed = store.execute("UPDATE tls_failure SET first = first - 400", []);
+    assert_eq!(changed, Ok(1));
+    drop(store);
+    world.net.sts_record("a.test", "v=STSv1; id=1;");
+    world.daemon.start_again().await;
+    let before = world.mx("mx.a.test").connections().len();
+    let released = async {
+        let second = world.mx("mx.a.test").wait_for_connections(before + 1);
+        assert!(second.await);
+        world.sts("a.test").release();
+    };
+    let ((reply, _), ()) = tokio::join!(timed(&world, "a.test"), released);
+    assert_eq!(world.sts_lookups("timed_out").await, 1.0);
+    assert_eq!(reply.code, 451, "{reply}");
+    assert!(saw_nothing(world.mx("first.a.test")));
 }

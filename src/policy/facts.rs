@@ -74,6 +74,11 @@ impl StsFinding {
         matches!(self, Self::Bogus(_) | Self::Unknown(_))
     }
 
+    /// Whether there is a policy that holds mail back.
+    pub fn is_enforced(&self) -> bool {
+        matches!(self, Self::Policy(policy) if policy.mode == Mode::Enforce)
+    }
+
     /// Whether the policy, enforced, does not have this host in its list (RFC 8461 §4.1).
     pub fn forbids(&self, host: Option<&MxHost>) -> bool {
         match self {

@@ -172,14 +172,13 @@ impl Delivery {
 
     /// Plaintext, where the policy allows it and TLS failed at all hosts.
     async fn fall_back(&self, walk: &Walk<'_>, book: &mut Book<'_>, to: &mut Destination) {
-        let before = to.sts.clone();
         for offer in &walk.offers {
             if book.is_done() || Instant::now() >= walk.reach_until {
                 break;
             }
             self.catch_up(to);
-            if to.sts != before {
-                // The offers were made under no policy.
+            if to.sts.is_enforced() {
+                // What was offered before there was a policy.
                 break;
             }
             let route = &to.route;
