@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use support::dane::{said, saw_nothing};
 use support::sts::Contact::{Enforced, Failed};
 use support::sts::{WEEK, clear_world};
-use support::{Answer, CONTENT, PolicyScript, Reply, Script, World, policy};
+use support::{Act, Answer, CONTENT, PolicyScript, Reply, Script, Stage, World, policy};
 
 const ERROR: &str = "sts-policy-fetch-error";
 
@@ -363,4 +363,31 @@ async fn a_policy_that_comes_late_ends_the_fallback_to_plaintext() {
     assert_eq!(world.sts_lookups("timed_out").await, 1.0);
     assert_eq!(reply.code, 451, "{reply}");
     assert!(saw_nothing(world.mx("first.a.test")));
+}
+
+/// Nor to a host that was chosen before, and answers only then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_comes_late_binds_the_host_that_is_being_called() {
+    let slow = Script::no_starttls().on(|moment| match moment.stage {
+        Stage::Greeting => Act::Normal.after(Duration::from_secs(2)),
+        _ => Act::Normal,
+    });
+    let world = World::new()
+        .domain("a.test", slow)
+        .policy_host("a.test", gated("a.test"))
+        .net(|net| {
+            net.sts_record("a.test", "v=STSv1; id=1;");
+        })
+        .config("[relay]\nreach_timeout = '8s'")
+        .start()
+        .await;
+    let released = async {
+        assert!(world.mx("a.test").wait_for_connections(1).await);
+        world.sts("a.test").release();
+    };
+    let ((reply, _), ()) = tokio::join!(timed(&world, "a.test"), released);
+    assert_eq!(world.sts_lookups("timed_out").await, 1.0);
+    assert_eq!(said(&reply), (451, "4.7.5"), "{reply}");
+    assert!(reply.contains("another policy by now"), "{reply}");
+    assert!(saw_nothing(world.mx("a.test")));
 }

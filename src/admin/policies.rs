@@ -127,7 +127,7 @@ impl PolicyEntry {
 
     /// What this version does not understand is not in force.
     pub(super) fn of_stored(stored: StoredPolicy, now: u64) -> Self {
-        let policy = Policy::parse(stored.policy.as_bytes());
+        let policy = Policy::read(stored.policy.as_bytes());
         Self {
             domain: stored.domain,
             mode: stored.mode,

@@ -67,6 +67,13 @@ pub struct Stop<'a> {
     /// For reaching the host.
     pub reach_until: Instant,
     pub way: Way,
+    pub standing: &'a dyn Standing,
+}
+
+/// Whether the policy by which a host is approached still stands: asked when the host has been reached, which may have
+/// taken long, and before it gets mail.
+pub trait Standing: Send + Sync + std::fmt::Debug {
+    fn stands(&self) -> bool;
 }
 
 /// Whether a host that greets with our name is taken for a loop.
@@ -209,6 +216,11 @@ impl Courier {
                 Ok(ready) => ready,
                 Err(unreached) => return self.unreached(visit, unreached).await,
             };
+            if !visit.stop.standing.stands() {
+                let address = ready.key.address;
+                self.release(ready, After::Keep, visit.stop.settings);
+                return visit.outdated(address);
+            }
             let carried = self.transactions(visit, &mut ready).await;
             if visit.pending.len() < waiting {
                 stale = 0; // a host that closes after each message is not dead

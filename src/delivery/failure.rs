@@ -76,6 +76,8 @@ pub(super) enum Failure {
     },
     #[error("mail loops back to this host")]
     LoopsBack,
+    #[error("the domain has another policy by now")]
+    PolicyChanged,
     #[error("SMTPUTF8 is needed and not offered")]
     NoSmtpUtf8,
     #[error("8BITMIME is needed and not offered (see outbound.assume_8bit)")]
@@ -138,6 +140,7 @@ impl Failure {
             | Self::Local(_)
             | Self::OutOfTime
             | Self::LoopsBack
+            | Self::PolicyChanged
             | Self::NoSmtpUtf8
             | Self::NoEightBitMime
             | Self::TooBig { .. }
@@ -182,6 +185,7 @@ impl Failure {
             | Self::Tls(_)
             | Self::TlsDelayed { .. }
             | Self::LoopsBack
+            | Self::PolicyChanged
             | Self::TooBig { .. }
             | Self::Spool(_) => None,
         }

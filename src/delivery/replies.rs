@@ -117,6 +117,7 @@ pub(super) fn failed(
         Failure::NoSlot => plain(451, 3, 2),
         Failure::Spool(_) => plain(451, 3, 0),
         Failure::LoopsBack => plain(554, 4, 6),
+        Failure::PolicyChanged => plain(451, 7, 5),
         Failure::NoSmtpUtf8 => plain(553, 6, 7),
         Failure::NoEightBitMime => plain(554, 6, 3),
         Failure::TooBig { .. } => plain(552, 3, 4),

@@ -10,7 +10,7 @@ use std::time::Duration;
 const TARGET: &str = "sealpost::mta_sts";
 
 impl Ledger {
-    /// A fetch has ended. Failures are told at most every five minutes for a domain: it is left alone so long.
+    /// A fetch has ended. The domain of a failure is left alone for five minutes, as long as it is remembered.
     pub fn sts_fetched(
         &self,
         domain: &PolicyDomain,
@@ -28,6 +28,11 @@ impl Ledger {
                     "policy fetched",
                 );
                 "ok"
+            }
+            // Whoever comes too late may come again at once, and any number of times.
+            Err(failure) if !failure.backs_off() => {
+                tracing::debug!(target: TARGET, domain = %domain, reason = %failure, "not fetched");
+                failure.result_type()
             }
             Err(failure) => {
                 tracing::info!(

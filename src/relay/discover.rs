@@ -3,8 +3,9 @@
 
 use super::book::Book;
 use super::spine::Delivery;
-use crate::delivery::say;
+use crate::delivery::{Standing, say};
 use crate::discovery::{Newer, Route, RouteHost};
+use crate::mta_sts::Mode;
 use crate::policy::{
     OnFailure, PolicySource, SeekTlsa, StsFinding, TlsaFailure, TlsaFinding, seek_sts, seek_tlsa,
 };
@@ -20,6 +21,19 @@ const RECORD_PATIENCE: Duration = Duration::from_secs(2);
 /// makes it final (RFC 8461 §5.1).
 const DEFERRAL_PATIENCE: Duration = Duration::from_secs(3);
 const FINAL_PATIENCE: Duration = Duration::from_secs(10);
+
+/// By what a host was chosen.
+#[derive(Debug)]
+pub(super) struct Chosen<'a> {
+    pub(super) delivery: &'a Delivery,
+    pub(super) sts: &'a StsFinding,
+}
+
+impl Standing for Chosen<'_> {
+    fn stands(&self) -> bool {
+        self.delivery.late_policy(self.sts).is_none()
+    }
+}
 
 /// Where the mail of a group may go, and what its policy domain says of that.
 pub(super) struct Destination {
@@ -92,15 +106,25 @@ impl Delivery {
 
     /// What a fetch has brought since the first contact went on without a policy: it is in force at once.
     pub(super) fn catch_up(&self, destination: &mut Destination) {
-        if destination.sts != StsFinding::NoPolicy {
-            return;
+        if let Some(late) = self.late_policy(&destination.sts) {
+            destination.sts = late;
         }
-        let Some(domain) = seek_sts(&self.demand, &self.snapshot.policy) else {
-            return;
-        };
-        if let Some(found) = self.relay.parts.sts.in_force(&domain) {
-            destination.sts = found.finding;
+    }
+
+    /// An enforced policy that has come into force since something weaker was found out.
+    fn late_policy(&self, found: &StsFinding) -> Option<StsFinding> {
+        match found {
+            StsFinding::NoPolicy => {}
+            // A list's, or one that its own domain has replaced meanwhile.
+            StsFinding::Policy(policy) if policy.mode != Mode::Enforce => {}
+            StsFinding::Policy(_)
+            | StsFinding::NotSought
+            | StsFinding::Bogus(_)
+            | StsFinding::Unknown(_) => return None,
         }
+        let domain = seek_sts(&self.demand, &self.snapshot.policy)?;
+        let found = self.relay.parts.sts.in_force(&domain)?;
+        Some(found.finding).filter(StsFinding::is_enforced)
     }
 
     /// Whether there is another policy than the one that is about to hold mail back.

@@ -1,7 +1,7 @@
 //! One group's way: discover → decide → deliver → record, host by host.
 
 use super::book::Book;
-use super::discover::Destination;
+use super::discover::{Chosen, Destination};
 use super::{Relay, Snapshot};
 use crate::delivery::outcome::{Outcome, PolicyBlock, Settled};
 use crate::delivery::{
@@ -151,7 +151,12 @@ impl Delivery {
             let rest = walk.left.min(to.route.hosts.len() - at) + walk.offers.len();
             let until = share(walk.reach_until, rest);
             walk.left -= 1;
-            let stop = self.stop(book, &to.route, (host, addresses, &policy), until);
+            let standing = Chosen {
+                delivery: self,
+                sts: &to.sts,
+            };
+            let chosen = (host, addresses, &policy, &standing);
+            let stop = self.stop(book, &to.route, chosen, until);
             let attempt = self.attempt(walk, book, &stop).await;
             if attempt.reached == Reached::Yes {
                 walk.reached(self.snapshot.delivery.reach_timeout);
@@ -181,13 +186,17 @@ impl Delivery {
                 // What was offered before there was a policy.
                 break;
             }
-            let route = &to.route;
+            let standing = Chosen {
+                delivery: self,
+                sts: &to.sts,
+            };
             let chosen = (
-                &route.hosts[offer.host],
+                &to.route.hosts[offer.host],
                 &offer.addresses[..],
                 &offer.policy,
+                &standing,
             );
-            let mut stop = self.stop(book, route, chosen, walk.reach_until);
+            let mut stop = self.stop(book, &to.route, chosen, walk.reach_until);
             stop.way = Way::PlaintextFallback;
             let attempt = self.attempt(walk, book, &stop).await;
             book.host_again(attempt.settled, attempt.tried);
@@ -254,7 +263,12 @@ impl Delivery {
         &'s self,
         book: &Book<'s>,
         route: &Route,
-        (host, addresses, policy): (&'s RouteHost, &'s [IpAddr], &'s HostPolicy),
+        (host, addresses, policy, standing): (
+            &'s RouteHost,
+            &'s [IpAddr],
+            &'s HostPolicy,
+            &'s Chosen<'s>,
+        ),
         reach_until: Instant,
     ) -> Stop<'s> {
         let bracketed = match &self.demand.next_hop {
@@ -281,6 +295,7 @@ impl Delivery {
             },
             reach_until,
             way: Way::ByPolicy,
+            standing,
         }
     }
 }

@@ -101,6 +101,16 @@ impl Store {
         stalled.await.unwrap();
     }
 
+    /// The same for writes.
+    #[cfg(test)]
+    pub(crate) async fn stall_writes(&self, time: std::time::Duration) {
+        let stalled = self.write(move |_| {
+            thread::sleep(time);
+            Ok(0)
+        });
+        stalled.await.unwrap();
+    }
+
     /// For what reads much: see [`reader`].
     async fn read_aside<T: Send + 'static>(
         &self,

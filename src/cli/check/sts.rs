@@ -111,7 +111,7 @@ fn read(entry: &PolicyEntry) -> Option<Policy> {
         text.push_str(&format!("mx: {pattern}\n"));
     }
     text.push_str(&format!("max_age: {}\n", entry.max_age));
-    Policy::parse(text.as_bytes()).ok()
+    Policy::read(text.as_bytes()).ok()
 }
 
 /// `id 20260101`, or why there is none.

@@ -220,6 +220,12 @@ impl<'a> Visit<'a> {
         }
     }
 
+    /// The policy that allowed the host's channel is no longer in force.
+    pub(super) fn outdated(&mut self, address: SocketAddr) {
+        self.tried += 1;
+        self.host_failed(address, Failure::PolicyChanged);
+    }
+
     pub(super) fn begin_again(&mut self) {
         self.refusals = 0;
         self.mode = mode(self.stop.way);
@@ -286,6 +292,7 @@ fn scope_of(failure: &Failure, reply: &Reply) -> Scope {
         | Failure::Tls(_)
         | Failure::TlsDelayed { .. }
         | Failure::LoopsBack
+        | Failure::PolicyChanged
         | Failure::NoSmtpUtf8
         | Failure::NoEightBitMime => Scope::Host,
     }

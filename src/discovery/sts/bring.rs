@@ -70,8 +70,8 @@ impl Sts {
             policy,
             id,
             fetched: now,
-            // A refresh is no use.
-            used: resident.known().map_or(now, |known| known.used),
+            // A refresh is no use; a first contact is one.
+            used: resident.live(now).map_or(now, |known| known.used),
         });
         self.keep(resident, &known).await;
         Ok(known)
@@ -152,10 +152,11 @@ impl Sts {
             });
         }
         if resident.note_use(now) {
-            let resident = Arc::clone(resident);
+            let (sts, resident) = (self.clone(), Arc::clone(resident));
             self.shared.tasks.spawn(async move {
+                let noting = store.sts_policy_used(resident.domain.0.as_str(), now);
                 // A use that is not noted makes nothing wrong.
-                let _ = store.sts_policy_used(resident.domain.0.as_str(), now).await;
+                let _ = sts.in_time(noting).await;
             });
         }
     }
@@ -176,14 +177,15 @@ impl Sts {
         if let Some(known) = resident.known()
             && self.save(resident, &known).await == Saved::Yes
         {
-            resident.mark_saved();
+            resident.mark(Saved::Yes);
         }
     }
 
     /// RFC 8461 §3.3: another id means another policy; the same one spares a fetch until the policy is due. No
     /// record means nothing, but that a policy of mode `none` has said what it had to say.
     fn compare(&self, resident: &Arc<Resident>, known: &Arc<Known>, record: &Record) {
-        let due = known.is_due(now());
+        // One that was idle until now has not been refreshed.
+        let due = known.is_due(now()) || known.is_idle(now());
         match record {
             Ok(Ok(id)) if due || resident.is_news(id) => {
                 self.fetch(resident, id.clone());
@@ -231,8 +233,14 @@ impl Sts {
         let there = resident.known().is_some();
         if let Some(store) = &self.shared.store {
             let forgetting = store.forget_sts_policy(resident.domain.0.as_str());
-            if self.in_time(forgetting).await? {
-                self.count(-1);
+            match self.in_time(forgetting).await {
+                Ok(true) => self.count(-1),
+                Ok(false) => {}
+                Err(error) => {
+                    // The store may do it yet, when nobody waits for it any more.
+                    resident.mark(Saved::No);
+                    return Err(error);
+                }
             }
         }
         resident.forget();

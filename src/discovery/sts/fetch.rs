@@ -66,7 +66,7 @@ impl FetchFailure {
     }
 
     /// Whether the domain is at fault, or the way to it: then it is left alone for a while.
-    pub(super) fn backs_off(&self) -> bool {
+    pub fn backs_off(&self) -> bool {
         !matches!(self, Self::TooMany | Self::Stopped)
     }
 }
@@ -101,11 +101,13 @@ impl Fetch<'_> {
         let host =
             DomainName::from_dns(&name).map_err(|_| FetchFailure::NoName(self.domain.clone()))?;
         let settings = self.settings;
+        let lookup = self.gate.lookup().await;
         let addresses = host::look_up(self.dns, &host, settings.address_preference)
             .await
             .and_then(|found| found.without(&settings.blocked_networks))
             .map_err(FetchFailure::Address)?
             .arranged(settings.address_preference, &mut fastrand::Rng::new());
+        drop(lookup);
         if addresses.is_empty() {
             return Err(FetchFailure::Address(HostFailure::FamilyNotUsed));
         }

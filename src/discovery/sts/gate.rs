@@ -6,12 +6,14 @@ use super::fetch::Queue;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 /// Sockets to policy hosts.
 const MOST: usize = 256;
 /// At one host; those that serve many domains are quick.
 const MOST_PER_HOST: usize = 8;
+/// Lookups of their addresses.
+const MOST_LOOKUPS: usize = 64;
 /// Fetches that may wait, tasks of a few kilobytes each.
 const MOST_WAITING: usize = 10_000;
 /// At one host: whoever is behind so many would hardly have a place while mail still waits for it.
@@ -24,6 +26,8 @@ pub(super) struct Gate {
     /// Those that fetch included.
     waiting: Arc<Semaphore>,
     hosts: Mutex<HashMap<IpAddr, Host>>,
+    /// For the addresses of policy hosts: mail's own questions must not wait behind those.
+    lookups: Semaphore,
 }
 
 /// The places at one host, for fetches and for those that wait.
@@ -52,6 +56,7 @@ impl Default for Gate {
             all: Arc::new(Semaphore::new(MOST)),
             waiting: Arc::new(Semaphore::new(MOST_WAITING)),
             hosts: Mutex::default(),
+            lookups: Semaphore::new(MOST_LOOKUPS),
         }
     }
 }
@@ -61,6 +66,12 @@ impl Gate {
         let waiting = Arc::clone(&self.waiting).try_acquire_owned();
         let waiting = waiting.map_err(|_| FetchFailure::TooMany)?;
         Ok(Ticket { _waiting: waiting })
+    }
+
+    /// Waits for leave to look addresses up.
+    pub(super) async fn lookup(&self) -> Option<SemaphorePermit<'_>> {
+        // It is never closed.
+        self.lookups.acquire().await.ok()
     }
 
     /// Waits for a place at this address, and then for one in all; `None` if too many wait already, or if there is

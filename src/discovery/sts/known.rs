@@ -25,8 +25,10 @@ impl Known {
         expires(self.fetched, &self.policy)
     }
 
+    /// A fetch to come was dated by a clock that was wrong, then or now: the policy holds, as long from now on as a
+    /// fresh one would.
     pub fn is_live(&self, now: u64) -> bool {
-        now < self.expires()
+        now < expires(self.fetched.min(now), &self.policy)
     }
 
     /// Whether it is to be fetched anew, whatever its id: it is due, or a clock was wrong when it was fetched, or is
@@ -50,18 +52,15 @@ impl Known {
     }
 
     /// `None` if the store holds what this version does not understand: then there is nothing that could be
-    /// obeyed. Times to come are those of a clock that was wrong: a policy holds no longer from now on than a fresh
-    /// one would.
-    pub(super) fn from_store(stored: &StoredPolicy, now: u64) -> Option<Self> {
+    /// obeyed.
+    pub(super) fn from_store(stored: &StoredPolicy) -> Option<Self> {
         let policy = Policy::read(stored.policy.as_bytes()).ok()?;
-        let fetched = stored.fetched.min(now);
-        let refresh = stored.refresh.min(expires(fetched, &policy));
         Some(Self {
             policy: Arc::new(policy),
             id: PolicyId::parse(&stored.id)?,
-            fetched,
-            refresh,
-            used: stored.used.min(now),
+            fetched: stored.fetched,
+            refresh: stored.refresh,
+            used: stored.used,
         })
     }
 
@@ -98,24 +97,26 @@ mod tests {
         }
     }
 
+    /// A policy of 1,000 seconds; the clock may be set only after it was read.
     #[test]
-    fn times_that_a_wrong_clock_wrote_are_put_right() {
-        for (written, expected) in [
-            ((NOW - 5, NOW + 500, NOW - 5), (NOW - 5, NOW + 500, NOW - 5)),
-            (
-                (NOW + 9999, NOW + 10_500, NOW + 9999),
-                (NOW, NOW + 1000, NOW),
-            ),
-            ((NOW - 5, NOW + 99_999, NOW), (NOW - 5, NOW + 995, NOW)),
+    fn a_wrong_clock_ends_no_policy() {
+        let known = Known::from_store(&stored(NOW, NOW + 500, NOW)).unwrap();
+        for (now, live, due) in [
+            (NOW, true, false),
+            (NOW + 999, true, true),
+            (NOW + 1000, false, true),
+            (100, true, true), // 1970: it holds, and is to be fetched anew
+            (NOW - 100, true, false),
+            (NOW - 1000, true, true),
         ] {
-            let (fetched, refresh, used) = written;
-            let known = Known::from_store(&stored(fetched, refresh, used), NOW).unwrap();
             assert_eq!(
-                (known.fetched, known.refresh, known.used),
-                expected,
-                "{written:?}"
+                (known.is_live(now), known.is_due(now)),
+                (live, due),
+                "{now}"
             );
         }
+        let from_the_future = Known::from_store(&stored(NOW + 9_999_999, NOW, NOW)).unwrap();
+        assert!(from_the_future.is_live(NOW) && from_the_future.is_due(NOW));
     }
 
     #[test]
@@ -131,7 +132,7 @@ mod tests {
             (0, 0, false, false),
             (0, 1, true, true),
         ] {
-            let mut known = Known::from_store(&stored(NOW, NOW, NOW), NOW).unwrap();
+            let mut known = Known::from_store(&stored(NOW, NOW, NOW)).unwrap();
             let policy = Policy {
                 max_age,
                 ..(*known.policy).clone()
@@ -153,7 +154,7 @@ mod tests {
                 policy: policy.into(),
                 ..stored(NOW, NOW, NOW)
             };
-            assert_eq!(Known::from_store(&row, NOW), None);
+            assert_eq!(Known::from_store(&row), None);
         }
     }
 }

@@ -26,8 +26,8 @@ const GRACE: u64 = 7 * 86_400;
 const MOST: u64 = 1_000_000;
 /// For the record of a policy that is due.
 const RECORD_PATIENCE: Duration = Duration::from_secs(60);
-/// A refresh for which there is no place now, and a policy that cannot be read, are looked at again so much later, in
-/// seconds.
+/// A refresh for which there is no place now, and a policy that is idle or cannot be read, are looked at again so much
+/// later, in seconds.
 const LATER: u64 = 60;
 const MUCH_LATER: u64 = 86_400;
 
@@ -133,9 +133,9 @@ impl Sts {
     async fn refresh_due(&self, store: &Store, under_way: &Arc<UnderWay>) {
         // Those that are under way are still due.
         let due = store.sts_policies_due(now(), 2 * AT_ONCE).await;
-        let due = match due {
-            Ok(due) => due,
-            Err(error) => return self.shared.observer.store(Some(&error)),
+        self.shared.observer.store(due.as_ref().err());
+        let Ok(due) = due else {
+            return;
         };
         for stored in due {
             let place = match under_way.admit(&stored.domain) {
@@ -192,7 +192,7 @@ impl Sts {
             return Ended::Quietly;
         }
         if known.is_idle(now()) {
-            return Ended::PutOff(known.expires());
+            return Ended::PutOff(now() + MUCH_LATER);
         }
         self.refresh_known(&resident, &known).await
     }

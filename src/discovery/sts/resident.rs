@@ -1,6 +1,6 @@
 //! All that is known of one domain while somebody cares, and its one fetch at a time.
 
-use super::{FetchFailure, Known, now};
+use super::{FetchFailure, Known};
 use crate::mta_sts::{Mode, PolicyId};
 use crate::names::PolicyDomain;
 use crate::store::{Store, StoreError};
@@ -133,7 +133,7 @@ impl Resident {
     pub(super) async fn load(&self, store: &Store) -> Result<(), StoreError> {
         let ask = async || {
             let stored = store.sts_policy(self.domain.0.as_str()).await?;
-            if let Some(known) = stored.and_then(|row| Known::from_store(&row, now())) {
+            if let Some(known) = stored.as_ref().and_then(Known::from_store) {
                 // A fetch may have been quicker.
                 self.state().known.get_or_insert(Arc::new(known));
             }
@@ -221,9 +221,9 @@ impl Resident {
         known.is_some_and(|known| known.fetched == judged.fetched && known.id == judged.id)
     }
 
-    /// What is known has been written.
-    pub(super) fn mark_saved(&self) {
-        self.state().saved = Saved::Yes;
+    /// What is known has been written, or may be gone.
+    pub(super) fn mark(&self, saved: Saved) {
+        self.state().saved = saved;
     }
 
     /// Whether what is known is in the store.
