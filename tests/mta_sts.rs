@@ -212,6 +212,43 @@ async fn a_listed_host_without_address_beside_an_unlisted_one_is_a_deferral() {
     assert!(world.mx("evil.test").connections().is_empty());
 }
 
+/// A forged MX returns no mail for good, however it is made.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_mx_forged_to_a_host_without_address_is_a_deferral() {
+    for (mx, address) in [
+        ("evil.test", None),
+        ("evil.test", Some("192.0.2.1")), // in blocked_networks
+        ("relay.test", None),             // the relay itself
+    ] {
+        let world = World::new()
+            .domain("a.test", Script::default())
+            .sts("a.test", "1", policy("enforce", &["mx.a.test"], WEEK))
+            .dns(move |dns| {
+                dns.remove("a.test", RecordType::MX).mx("a.test", 0, mx);
+                if let Some(address) = address {
+                    dns.a(mx, address);
+                }
+            })
+            .config("[outbound]\nblocked_networks = ['192.0.2.0/24']")
+            .start()
+            .await;
+        let reply = world.send("x@a.test").await;
+        assert_eq!(reply.code, 451, "{mx} {address:?}: {reply}");
+    }
+    // Beside a host that is there, and is not listed either.
+    let world = World::new()
+        .domain_with("a.test", vec![("evil.test", 10, Script::default())])
+        .sts("a.test", "1", policy("enforce", &["mx.a.test"], WEEK))
+        .dns(|dns| {
+            dns.mx("a.test", 20, "empty.test");
+        })
+        .start()
+        .await;
+    let reply = world.send("x@a.test").await;
+    assert_eq!(said(&reply), (451, "4.7.5"), "{reply}");
+    assert!(reply.contains("policy lists"), "{reply}");
+}
+
 /// RFC 8461 §5: as if there were no policy, plaintext and all; its failures are counted.
 #[tokio::test(flavor = "multi_thread")]
 async fn testing_delivers_whatever_the_host_is_like_and_counts() {

@@ -368,9 +368,12 @@ async fn a_policy_that_comes_late_ends_the_fallback_to_plaintext() {
 /// Nor to a host that was chosen before, and answers only then.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_policy_that_comes_late_binds_the_host_that_is_being_called() {
-    let slow = Script::no_starttls().on(|moment| match moment.stage {
-        Stage::Greeting => Act::Normal.after(Duration::from_secs(2)),
-        _ => Act::Normal,
+    let slow = Script::no_starttls().on(|moment| {
+        if moment.stage == Stage::Greeting {
+            Act::Normal.after(Duration::from_secs(2))
+        } else {
+            Act::Normal
+        }
     });
     let world = World::new()
         .domain("a.test", slow)

@@ -61,8 +61,7 @@ async fn dial<A: Admission>(
 ) -> (SocketAddr, Result<Won<A::Pass>, HttpsFailure>) {
     let pass = match timeout_at(until, admission.admit(address.ip())).await {
         Ok(Some(pass)) => pass,
-        Ok(None) => return (address, Err(HttpsFailure::NotAdmitted)),
-        Err(_) => return (address, Err(HttpsFailure::TimedOut)),
+        Ok(None) | Err(_) => return (address, Err(HttpsFailure::NotAdmitted)),
     };
     let limit = until.min(Instant::now() + CONNECT_TIMEOUT);
     let dialed = match timeout_at(limit, TcpStream::connect(address)).await {

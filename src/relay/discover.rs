@@ -4,11 +4,12 @@
 use super::book::Book;
 use super::spine::Delivery;
 use crate::delivery::{Standing, say};
-use crate::discovery::{Newer, Route, RouteHost};
+use crate::discovery::{Newer, Route, RouteFailure, RouteHost};
 use crate::mta_sts::Mode;
 use crate::policy::{
     OnFailure, PolicySource, SeekTlsa, StsFinding, TlsaFailure, TlsaFinding, seek_sts, seek_tlsa,
 };
+use crate::smtp::reply::Reply;
 use futures_util::future::{Either, select};
 use std::pin::pin;
 use std::time::Duration;
@@ -21,6 +22,13 @@ const RECORD_PATIENCE: Duration = Duration::from_secs(2);
 /// makes it final (RFC 8461 §5.1).
 const DEFERRAL_PATIENCE: Duration = Duration::from_secs(3);
 const FINAL_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why there is no route, as it is told.
+enum NoRoute {
+    OfDomain(Reply),
+    /// It has MX hosts, and none of them will do.
+    OfHosts(Reply),
+}
 
 /// By what a host was chosen.
 #[derive(Debug)]
@@ -48,17 +56,40 @@ impl Delivery {
         book: &mut Book<'_>,
         until: Instant,
     ) -> Option<Destination> {
-        let route = pin!(self.route(book, until));
-        let sts = pin!(self.sts(until));
-        let (route, sts) = match select(route, sts).await {
-            Either::Left((route, sts)) => (route?, sts.await),
-            Either::Right((sts, route)) => (route.await?, sts),
+        let route = pin!(self.route(until));
+        let mut sts = pin!(self.sts(until));
+        let (route, known) = match select(route, sts.as_mut()).await {
+            Either::Left((route, _)) => (route, None),
+            Either::Right((sts, route)) => (route.await, Some(sts)),
         };
-        Some(Destination { route, sts })
+        let reply = match route {
+            Ok(route) => {
+                let sts = match known {
+                    Some(sts) => sts,
+                    None => sts.await,
+                };
+                return Some(Destination { route, sts });
+            }
+            Err(NoRoute::OfDomain(reply)) => reply,
+            // Hosts that the policy may not list, or whoever put them there, return no mail.
+            Err(NoRoute::OfHosts(reply)) => {
+                let sts = match known {
+                    Some(sts) => sts,
+                    None => sts.await,
+                };
+                if sts.is_enforced() {
+                    say::softened(reply)
+                } else {
+                    reply
+                }
+            }
+        };
+        book.close(&reply);
+        None
     }
 
     /// Discover: the route, or the reply that there is none.
-    async fn route(&self, book: &mut Book<'_>, until: Instant) -> Option<Route> {
+    async fn route(&self, until: Instant) -> Result<Route, NoRoute> {
         let parts = &self.relay.parts;
         let started = Instant::now();
         let asked = parts
@@ -67,8 +98,8 @@ impl Delivery {
         let found = match timeout_at(until, asked).await {
             Ok(found) => found,
             Err(_) => {
-                book.close(&say::dns_timeout(&self.demand.next_hop));
-                return None;
+                let reply = say::dns_timeout(&self.demand.next_hop);
+                return Err(NoRoute::OfDomain(reply));
             }
         };
         let rule = self.snapshot.policy.rules.for_demand(&self.demand);
@@ -82,9 +113,19 @@ impl Delivery {
             .ledger
             .policy_lookup(source, result, started.elapsed());
         let hop = &self.demand.next_hop;
-        found
-            .map_err(|failure| book.close(&say::no_route(&failure, hop)))
-            .ok()
+        found.map_err(|failure| {
+            let reply = say::no_route(&failure, hop);
+            match failure {
+                RouteFailure::NoHostHasAddress(_)
+                | RouteFailure::ThisHost(_)
+                | RouteFailure::OnlyBlocked(_)
+                | RouteFailure::FamilyNotUsed(_) => NoRoute::OfHosts(reply),
+                RouteFailure::NoSuchDomain(_)
+                | RouteFailure::NeitherMxNorAddress(_)
+                | RouteFailure::NullMx(_)
+                | RouteFailure::Dns { .. } => NoRoute::OfDomain(reply),
+            }
+        })
     }
 
     /// The policy domain's MTA-STS policy, where it may matter.

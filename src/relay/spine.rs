@@ -219,7 +219,11 @@ impl Delivery {
         to: &Destination,
         host: &'h RouteHost,
     ) -> Option<(&'h [IpAddr], HostPolicy)> {
-        let addresses = addresses_of(book, host)?;
+        // A host that the policy does not list is as if it were not there, whether it has addresses or not.
+        let addresses = match &host.addresses {
+            Err(_) if to.sts.forbids(host.host.as_ref()) => &[][..],
+            Ok(_) | Err(_) => addresses_of(book, host)?,
+        };
         let facts = HostFacts {
             host: host.host.clone(),
             next_hop_expanded: to.route.expanded.clone(),

@@ -73,7 +73,11 @@ impl Sts {
 
     /// Forgets a domain's policy; whether there was one. An error: it is still there.
     pub async fn forget(&self, domain: &PolicyDomain) -> Result<bool, StoreError> {
-        let resident = self.resident(domain).await?;
+        // A row that cannot be read can be forgotten all the same.
+        let resident = match self.resident(domain).await {
+            Ok(resident) => resident,
+            Err(_) => self.shared.residents.enter(domain),
+        };
         self.drop_policy(&resident, None).await
     }
 }

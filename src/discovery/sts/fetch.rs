@@ -101,7 +101,8 @@ impl Fetch<'_> {
         let host =
             DomainName::from_dns(&name).map_err(|_| FetchFailure::NoName(self.domain.clone()))?;
         let settings = self.settings;
-        let lookup = self.gate.lookup().await;
+        let lookup = self.gate.lookup(self.queue).await;
+        let lookup = lookup.ok_or(FetchFailure::TooMany)?;
         let addresses = host::look_up(self.dns, &host, settings.address_preference)
             .await
             .and_then(|found| found.without(&settings.blocked_networks))

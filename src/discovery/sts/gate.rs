@@ -68,10 +68,13 @@ impl Gate {
         Ok(Ticket { _waiting: waiting })
     }
 
-    /// Waits for leave to look addresses up.
-    pub(super) async fn lookup(&self) -> Option<SemaphorePermit<'_>> {
-        // It is never closed.
-        self.lookups.acquire().await.ok()
+    /// Leave to look addresses up; `None`: there is none now, for who does not wait.
+    pub(super) async fn lookup(&self, queue: Queue) -> Option<SemaphorePermit<'_>> {
+        match queue {
+            Queue::Leave => self.lookups.try_acquire().ok(),
+            // It is never closed.
+            Queue::Wait => self.lookups.acquire().await.ok(),
+        }
     }
 
     /// Waits for a place at this address, and then for one in all; `None` if too many wait already, or if there is

@@ -25,8 +25,8 @@ impl Known {
         expires(self.fetched, &self.policy)
     }
 
-    /// A fetch to come was dated by a clock that was wrong, then or now: the policy holds, as long from now on as a
-    /// fresh one would.
+    /// A fetch to come was dated by a clock that was wrong, then or now: the policy holds, to be safe, and is fetched
+    /// anew as soon as it is used.
     pub fn is_live(&self, now: u64) -> bool {
         now < expires(self.fetched.min(now), &self.policy)
     }

@@ -1,7 +1,7 @@
 //! Policies kept fresh, whether there is mail for them or not (RFC 8461 §10.2).
 
 use super::fetch::{self, Queue};
-use super::resident::{BackOff, Resident};
+use super::resident::{BackOff, Resident, Saved};
 use super::{FetchFailure, Known, Refreshed, STORE_PATIENCE, Sign, Sts, now};
 use crate::dns::LookupFailure;
 use crate::mta_sts::{Mode, RecordFault, refresh_after_failure};
@@ -11,7 +11,7 @@ use crate::store::{Store, StoredPolicy};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// How often the store is asked what is due.
@@ -57,6 +57,16 @@ enum Ended {
     Refreshed(Refreshed),
     /// It is looked at again then.
     PutOff(u64),
+    /// The store would not.
+    Unwritten,
+}
+
+/// What became of a row that was due.
+#[derive(PartialEq, Eq)]
+enum Row {
+    Settled,
+    /// It is still due, and will be until the store takes a write: it keeps its place for a while, so that nobody spins.
+    Stuck,
 }
 
 impl UnderWay {
@@ -145,25 +155,32 @@ impl Sts {
             };
             let (sts, store) = (self.clone(), store.clone());
             self.shared.tasks.spawn(async move {
-                sts.refresh_stored(&stored, &store).await;
+                if sts.refresh_stored(&stored, &store).await == Row::Stuck {
+                    let later = sleep(Duration::from_secs(LATER));
+                    tokio::select! {
+                        () = later => {}
+                        () = sts.shared.stop.cancelled() => {}
+                    }
+                }
                 drop(place);
             });
         }
     }
 
-    /// Whatever comes of it, the row is not due any more afterwards: it would stand in the way of others.
-    async fn refresh_stored(&self, stored: &StoredPolicy, store: &Store) {
+    /// Whatever comes of it, the row is not due any more afterwards, unless the store does not take it.
+    async fn refresh_stored(&self, stored: &StoredPolicy, store: &Store) -> Row {
         let later = match self.refresh_row(stored).await {
-            Ended::Quietly => return,
+            Ended::Quietly => return Row::Settled,
+            Ended::Unwritten => return Row::Stuck,
             Ended::PutOff(later) => later,
             Ended::Refreshed(result) => {
                 let Ok(domain) = DomainName::from_dns(&stored.domain) else {
-                    return;
+                    return Row::Settled;
                 };
                 let domain = PolicyDomain(domain);
                 self.shared.observer.refreshed(&domain, result);
                 if result != Refreshed::Failed {
-                    return;
+                    return Row::Settled;
                 }
                 let resident = self.shared.residents.find(&domain);
                 let known = resident.and_then(|resident| resident.known());
@@ -171,9 +188,11 @@ impl Sts {
                 refresh_after_failure(now(), due, stored.expires, fastrand::u16(..))
             }
         };
-        // If the store would not, there is nothing else that it would.
         let postponing = store.postpone_sts_refresh(&stored.domain, later);
-        let _ = self.in_time(postponing).await;
+        match self.in_time(postponing).await {
+            Ok(()) => Row::Settled,
+            Err(_) => Row::Stuck,
+        }
     }
 
     async fn refresh_row(&self, stored: &StoredPolicy) -> Ended {
@@ -189,7 +208,10 @@ impl Sts {
         };
         if known.fetched > stored.fetched {
             self.save_again(&resident).await;
-            return Ended::Quietly;
+            return match resident.saved() {
+                Saved::Yes => Ended::Quietly,
+                Saved::No => Ended::Unwritten,
+            };
         }
         if known.is_idle(now()) {
             return Ended::PutOff(now() + MUCH_LATER);
@@ -204,9 +226,11 @@ impl Sts {
         let id = match record {
             Ok(Ok(Ok(id))) => id,
             Ok(Ok(Err(RecordFault::Absent))) if known.policy.mode == Mode::None => {
-                // What is wrong with the store was told.
-                let _ = self.drop_policy(resident, Some(known)).await;
-                return Ended::Quietly;
+                let dropped = self.drop_policy(resident, Some(known)).await;
+                return match dropped {
+                    Ok(_) => Ended::Quietly,
+                    Err(_) => Ended::Unwritten,
+                };
             }
             Ok(Ok(Err(RecordFault::Absent))) => {
                 self.suspect(resident, Sign::RecordMissing);
