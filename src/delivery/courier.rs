@@ -278,6 +278,9 @@ impl Courier {
             if after == After::Close || ready.uses >= visit.stop.settings.messages_per_connection {
                 return Carried::Done(After::Close);
             }
+            if !visit.stop.standing.stands() {
+                return Carried::Done(after);
+            }
         }
     }
 

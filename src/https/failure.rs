@@ -37,12 +37,11 @@ pub enum HttpsFailure {
 }
 
 impl From<TlsFailure> for HttpsFailure {
-    #[allow(clippy::wildcard_enum_match_arm)] // all others are no matter of the certificate
     fn from(failure: TlsFailure) -> Self {
-        match failure {
-            TlsFailure::Certificate(problem) => Self::Certificate(problem),
-            other => Self::Tls(other),
+        if let TlsFailure::Certificate(problem) = failure {
+            return Self::Certificate(problem);
         }
+        Self::Tls(failure)
     }
 }
 

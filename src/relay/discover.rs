@@ -50,7 +50,7 @@ pub(super) struct Destination {
 }
 
 impl Delivery {
-    /// Both at the same time; without a route nobody waits for the policy.
+    /// Both at the same time. Where the domain itself has no route nobody waits for the policy.
     pub(super) async fn discover(
         &self,
         book: &mut Book<'_>,
@@ -62,29 +62,22 @@ impl Delivery {
             Either::Left((route, _)) => (route, None),
             Either::Right((sts, route)) => (route.await, Some(sts)),
         };
-        let reply = match route {
-            Ok(route) => {
-                let sts = match known {
-                    Some(sts) => sts,
-                    None => sts.await,
-                };
-                return Some(Destination { route, sts });
-            }
-            Err(NoRoute::OfDomain(reply)) => reply,
-            // Hosts that the policy may not list, or whoever put them there, return no mail.
-            Err(NoRoute::OfHosts(reply)) => {
-                let sts = match known {
-                    Some(sts) => sts,
-                    None => sts.await,
-                };
-                if sts.is_enforced() {
-                    say::softened(reply)
-                } else {
-                    reply
-                }
-            }
+        if let Err(NoRoute::OfDomain(reply)) = &route {
+            book.close(reply);
+            return None;
+        }
+        let sts = match known {
+            Some(sts) => sts,
+            None => sts.await,
         };
-        book.close(&reply);
+        match route {
+            Ok(route) => return Some(Destination { route, sts }),
+            // Hosts that the policy may not list, or whoever put them there, return no mail.
+            Err(NoRoute::OfHosts(reply)) if sts.is_enforced() || sts.is_uncertain() => {
+                book.close(&say::softened(reply));
+            }
+            Err(NoRoute::OfHosts(reply) | NoRoute::OfDomain(reply)) => book.close(&reply),
+        }
         None
     }
 
