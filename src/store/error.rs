@@ -30,6 +30,24 @@ pub enum StoreError {
     Other(String),
 }
 
+impl StoreError {
+    /// Whether it would befall any other write as well.
+    pub(super) fn concerns_all(&self) -> bool {
+        match self {
+            Self::Directory { .. }
+            | Self::CannotOpen(_)
+            | Self::ReadOnly(_)
+            | Self::Locked
+            | Self::Io(_)
+            | Self::Newer { .. }
+            | Self::Closed
+            | Self::Thread(_) => true,
+            // A smaller one may fit, and damage may be elsewhere.
+            Self::Full | Self::Corrupt(_) | Self::Other(_) => false,
+        }
+    }
+}
+
 impl From<Error> for StoreError {
     #[allow(clippy::wildcard_enum_match_arm)] // rusqlite's enum, non-exhaustive
     fn from(error: Error) -> Self {

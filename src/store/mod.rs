@@ -7,6 +7,7 @@
 mod error;
 mod failures;
 mod policies;
+pub mod queue;
 mod reader;
 mod schema;
 mod writer;
@@ -17,7 +18,7 @@ pub use policies::StoredPolicy;
 
 use rusqlite::{Connection, Params, Transaction};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use tokio::sync::{mpsc, oneshot};
 
@@ -75,13 +76,31 @@ impl Store {
 
     async fn write(
         &self,
-        write: impl FnOnce(&Transaction<'_>) -> Result<u64, StoreError> + Send + 'static,
+        write: impl Fn(&Transaction<'_>) -> Result<u64, StoreError> + Send + 'static,
     ) -> Result<u64, StoreError> {
         let (reply, answer) = oneshot::channel();
         let command = writer::Command::Write(Box::new(write), reply);
         let handed_in = self.writes.send(command).await;
         handed_in.map_err(|_| StoreError::Closed)?;
         answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// A write that answers more than a number.
+    async fn change<T: Send + 'static>(
+        &self,
+        change: impl Fn(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let slot = Arc::new(Mutex::new(None));
+        let filled = Arc::clone(&slot);
+        let written = self.write(move |transaction| {
+            let answer = change(transaction)?;
+            // Nothing can panic while it is held.
+            *filled.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+            Ok(0)
+        });
+        written.await?;
+        let answer = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+        answer.ok_or(StoreError::Closed)
     }
 
     async fn read<T: Send + 'static>(

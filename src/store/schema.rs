@@ -14,7 +14,7 @@ use std::time::Duration;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Each step brings the schema from its index to the next number (`user_version`). Steps are only added.
-pub(super) const STEPS: [&str; 2] = [
+pub(super) const STEPS: [&str; 3] = [
     "
     CREATE TABLE tls_failure (
         mx    TEXT    NOT NULL,
@@ -44,6 +44,43 @@ pub(super) const STEPS: [&str; 2] = [
         path      TEXT    NOT NULL PRIMARY KEY,
         timestamp INTEGER NOT NULL -- the highest that was seen
     ) STRICT, WITHOUT ROWID;
+",
+    "
+    CREATE TABLE message (
+        number   INTEGER PRIMARY KEY,
+        id       TEXT    NOT NULL UNIQUE,
+        sender   TEXT    NOT NULL, -- empty: the null reverse path
+        size     INTEGER NOT NULL, -- octets
+        received INTEGER NOT NULL, -- UNIX milliseconds, like all times of the queue
+        expires  INTEGER NOT NULL,
+        details  TEXT    NOT NULL  -- JSON
+    ) STRICT;
+    CREATE INDEX message_expires ON message (expires);
+    CREATE TABLE content ( -- apart, so that messages are looked through without it
+        message INTEGER PRIMARY KEY,
+        octets  BLOB    NOT NULL
+    ) STRICT;
+    CREATE TABLE recipient (
+        number      INTEGER PRIMARY KEY,
+        message     INTEGER NOT NULL,
+        address     TEXT    NOT NULL,
+        destination TEXT    NOT NULL, -- what is scheduled together
+        notify      TEXT,
+        orcpt       TEXT,
+        state       INTEGER NOT NULL, -- 0: waiting, 1: held
+        next        INTEGER NOT NULL, -- when it may be attempted
+        attempts    INTEGER NOT NULL, -- begun
+        leased      INTEGER NOT NULL, -- 1: an attempt has begun whose end is not written yet
+        reached     INTEGER NOT NULL, -- 0: no host was reached by the last attempt
+        last        INTEGER,          -- the last attempt
+        reply       TEXT,             -- what came of it
+        host        TEXT,             -- JSON: who said so
+        warn        INTEGER           -- when its sender is due a warning
+    ) STRICT;
+    CREATE INDEX recipient_message ON recipient (message);
+    CREATE INDEX recipient_due ON recipient (destination, state, next);
+    CREATE INDEX recipient_warn ON recipient (warn) WHERE warn IS NOT NULL;
+    CREATE INDEX recipient_held ON recipient (message) WHERE state = 1;
 ",
 ];
 

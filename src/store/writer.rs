@@ -8,8 +8,9 @@ use tokio::sync::{mpsc, oneshot};
 /// Writes that share one transaction at most.
 const MAX_BATCH: usize = 128;
 
-/// A change, as part of a transaction. What it answers reaches the caller after the commit.
-pub(super) type Write = Box<dyn FnOnce(&Transaction<'_>) -> Result<u64, StoreError> + Send>;
+/// A change, as part of a transaction. What it answers reaches the caller after the commit. It may be run again
+/// after a transaction that came to nothing.
+pub(super) type Write = Box<dyn Fn(&Transaction<'_>) -> Result<u64, StoreError> + Send>;
 
 type Reply = oneshot::Sender<Result<u64, StoreError>>;
 
@@ -68,29 +69,34 @@ fn gather(batch: &mut Vec<(Write, Reply)>, queue: &mut mpsc::Receiver<Command>) 
     None
 }
 
-/// All or nothing: everybody in the batch is answered after the commit, or gets the same error.
+/// Everybody in the batch is answered after the commit. If that fails, each has a transaction of its own, so that
+/// nobody fails for what another has written.
 fn write_batch(connection: &mut Connection, batch: Vec<(Write, Reply)>) {
     let (writes, replies): (Vec<Write>, Vec<Reply>) = batch.into_iter().unzip();
-    match commit(connection, writes) {
-        Ok(answers) => {
-            for (reply, answer) in replies.into_iter().zip(answers) {
-                let _ = reply.send(Ok(answer));
-            }
+    let answers = match commit(connection, &writes) {
+        Ok(answers) => answers.into_iter().map(Ok).collect(),
+        Err(error) if writes.len() == 1 || error.concerns_all() => {
+            vec![Err(error); writes.len()]
         }
-        Err(error) => {
-            for reply in replies {
-                let _ = reply.send(Err(error.clone()));
-            }
-        }
+        Err(_) => each_alone(connection, &writes),
+    };
+    for (reply, answer) in replies.into_iter().zip(answers) {
+        let _ = reply.send(answer);
     }
 }
 
-fn commit(connection: &mut Connection, writes: Vec<Write>) -> Result<Vec<u64>, StoreError> {
+fn each_alone(connection: &mut Connection, writes: &[Write]) -> Vec<Result<u64, StoreError>> {
+    let mut alone = |write| {
+        let answers = commit(connection, std::slice::from_ref(write))?;
+        answers.first().copied().ok_or(StoreError::Closed)
+    };
+    writes.iter().map(&mut alone).collect()
+}
+
+fn commit(connection: &mut Connection, writes: &[Write]) -> Result<Vec<u64>, StoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let answers: Result<Vec<u64>, StoreError> = writes
-        .into_iter()
-        .map(|write| write(&transaction))
-        .collect();
+    let answers: Result<Vec<u64>, StoreError> =
+        writes.iter().map(|write| write(&transaction)).collect();
     let answers = answers?;
     transaction.commit()?;
     Ok(answers)

@@ -1,0 +1,107 @@
+//! What is due at a destination is taken up: when it may be attempted again is written before it is attempted,
+//! so that a crash never makes a host be called in a loop.
+
+use super::rows::{self, StoredMessage, StoredRecipient, recipient_columns, recipient_of};
+use super::{Millis, WAITING, column};
+use crate::store::{Store, StoreError};
+use bytes::Bytes;
+use rusqlite::{OptionalExtension as _, Transaction, params};
+use std::fmt;
+use std::sync::Arc;
+
+const DUE: &str = "SELECT DISTINCT message FROM (
+        SELECT message FROM recipient
+        WHERE destination = ?1 AND state = ?2 AND next <= ?3 ORDER BY next LIMIT ?4)";
+
+const RECIPIENTS: &str = concat!(
+    "SELECT ",
+    recipient_columns!(),
+    " FROM recipient r INDEXED BY recipient_message
+    WHERE r.message = ?1 AND r.destination = ?2 AND r.state = ?3 AND r.next <= ?4 ORDER BY r.number"
+);
+
+const TAKE: &str = "UPDATE recipient SET leased = 1, attempts = ?2, next = ?3, last = ?4
+    WHERE number = ?1";
+
+const CONTENT: &str = "SELECT octets FROM content WHERE message = ?1";
+
+/// When a recipient that has been attempted so often, the attempt about to begin included, may be attempted again.
+#[derive(Clone)]
+pub struct RetryAt(pub Arc<dyn Fn(u32) -> Millis + Send + Sync>);
+
+impl fmt::Debug for RetryAt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RetryAt")
+    }
+}
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub struct Lease {
+    pub destination: String,
+    pub now: Millis,
+    pub retry: RetryAt,
+    /// Recipients, about.
+    pub most: u32,
+}
+
+impl Store {
+    /// Takes up what is due at a destination, the longest overdue first. On disk when it is answered. Of each
+    /// recipient it says how it stood before, but that the attempt about to begin is counted and `next` is when
+    /// another may: an attempt that is still under way was cut off, and may have succeeded.
+    pub async fn lease(&self, lease: Lease) -> Result<Vec<StoredMessage>, StoreError> {
+        self.change(move |transaction| take_up(transaction, &lease))
+            .await
+    }
+
+    /// The content of a message, unless it is in a file.
+    pub async fn content(&self, message: i64) -> Result<Option<Bytes>, StoreError> {
+        let read = self.read(move |connection| {
+            let mut statement = connection.prepare_cached(CONTENT)?;
+            let octets = statement.query_row([message], |row| row.get::<_, Vec<u8>>(0));
+            Ok(octets.optional()?.map(Bytes::from))
+        });
+        read.await
+    }
+}
+
+fn take_up(transaction: &Transaction<'_>, lease: &Lease) -> Result<Vec<StoredMessage>, StoreError> {
+    let mut statement = transaction.prepare_cached(DUE)?;
+    let due = params![lease.destination, WAITING, column(lease.now), lease.most];
+    let numbers: Vec<i64> = statement
+        .query_map(due, |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    let mut leased = Vec::with_capacity(numbers.len());
+    for number in numbers {
+        // Without its message a recipient is nobody's.
+        let message = rows::message(transaction, number)?
+            .ok_or_else(|| StoreError::Corrupt(format!("no message {number}")))?;
+        let recipients = recipients(transaction, number, lease)?;
+        leased.push(StoredMessage {
+            recipients,
+            ..message
+        });
+    }
+    Ok(leased)
+}
+
+fn recipients(
+    transaction: &Transaction<'_>,
+    message: i64,
+    lease: &Lease,
+) -> Result<Vec<StoredRecipient>, StoreError> {
+    let mut statement = transaction.prepare_cached(RECIPIENTS)?;
+    let due = params![message, lease.destination, WAITING, column(lease.now)];
+    let mut recipients: Vec<StoredRecipient> = statement
+        .query_map(due, recipient_of)?
+        .collect::<Result<_, _>>()?;
+    let mut take = transaction.prepare_cached(TAKE)?;
+    for recipient in &mut recipients {
+        let progress = &mut recipient.progress;
+        progress.attempts = progress.attempts.saturating_add(1);
+        progress.next = (lease.retry.0)(progress.attempts);
+        let (next, last) = (column(progress.next), column(lease.now));
+        take.execute(params![recipient.number, progress.attempts, next, last])?;
+    }
+    Ok(recipients)
+}

@@ -1,0 +1,121 @@
+//! What became of recipients is written, together with the notices that it gives rise to.
+
+use super::accept::{Placed, insert};
+use super::{HostReached, NewMessage, Progress, UnderWay, column};
+use crate::store::{Store, StoreError};
+use rusqlite::{OptionalExtension as _, Transaction, params};
+
+const REMOVE: &str = "DELETE FROM recipient WHERE number = ?1 AND message = ?2";
+
+const KEEP: &str =
+    "UPDATE recipient SET next = ?2, attempts = ?3, leased = ?4, reached = ?5, last = ?6,
+    reply = ?7, host = ?8, warn = ?9 WHERE number = ?1";
+
+const LEFT: &str = "SELECT 1 FROM recipient WHERE message = ?1 LIMIT 1";
+
+const END: &str = "DELETE FROM message WHERE number = ?1 RETURNING id";
+
+const END_CONTENT: &str = "DELETE FROM content WHERE message = ?1";
+
+/// What became of some recipients of a message.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Settlement {
+    pub message: i64,
+    /// Who needs nothing more.
+    pub done: Vec<i64>,
+    pub kept: Vec<Kept>,
+    /// What is to be told of it.
+    pub notices: Vec<NewMessage>,
+}
+
+/// A recipient who goes on waiting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    pub number: i64,
+    pub progress: Progress,
+}
+
+/// A message that is gone with its last recipient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Emptied {
+    pub id: String,
+    /// The content was not in the database.
+    pub content: Whereabouts,
+}
+
+/// Where a content is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whereabouts {
+    Database,
+    File,
+}
+
+impl Store {
+    /// Writes what became of recipients, all of it or nothing. Recipients that were dropped meanwhile are no
+    /// error.
+    pub async fn settle(
+        &self,
+        settlement: Settlement,
+    ) -> Result<(Option<Emptied>, Vec<Placed>), StoreError> {
+        let settled = self.change(move |transaction| {
+            let emptied = settle(transaction, &settlement)?;
+            let notices = settlement.notices.iter();
+            let placed: Result<_, _> = notices.map(|new| insert(transaction, new)).collect();
+            Ok((emptied, placed?))
+        });
+        settled.await
+    }
+}
+
+fn settle(
+    transaction: &Transaction<'_>,
+    settlement: &Settlement,
+) -> Result<Option<Emptied>, StoreError> {
+    let message = settlement.message;
+    for number in &settlement.done {
+        transaction
+            .prepare_cached(REMOVE)?
+            .execute(params![number, message])?;
+    }
+    for kept in &settlement.kept {
+        let progress = &kept.progress;
+        transaction.prepare_cached(KEEP)?.execute(params![
+            kept.number,
+            column(progress.next),
+            progress.attempts,
+            progress.under_way == UnderWay::Yes,
+            progress.reached == HostReached::Yes,
+            progress.last.map(column),
+            progress.reply,
+            progress.host,
+            progress.warn.map(column),
+        ])?;
+    }
+    match settlement.done.is_empty() {
+        true => Ok(None),
+        false => end_if_empty(transaction, message),
+    }
+}
+
+/// Removes a message without recipients.
+pub(super) fn end_if_empty(
+    transaction: &Transaction<'_>,
+    message: i64,
+) -> Result<Option<Emptied>, StoreError> {
+    let mut statement = transaction.prepare_cached(LEFT)?;
+    if statement.exists([message])? {
+        return Ok(None);
+    }
+    let mut statement = transaction.prepare_cached(END)?;
+    let id: Option<String> = statement
+        .query_row([message], |row| row.get(0))
+        .optional()?;
+    let contents = transaction
+        .prepare_cached(END_CONTENT)?
+        .execute([message])?;
+    let content = match contents {
+        0 => Whereabouts::File,
+        _ => Whereabouts::Database,
+    };
+    Ok(id.map(|id| Emptied { id, content }))
+}

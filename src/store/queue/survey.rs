@@ -1,0 +1,144 @@
+//! What there is, and what has come due.
+
+use super::rows::{self, StoredMessage, message_columns, message_of, with_recipients};
+use super::{Millis, WAITING, column};
+use crate::store::{Store, StoreError, changed};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+const DESTINATIONS: &str = "SELECT destination, min(next) FROM recipient INDEXED BY recipient_due
+    WHERE state = ?1 GROUP BY destination";
+
+const NEXT: &str = "SELECT min(next) FROM recipient WHERE destination = ?1 AND state = ?2";
+
+const RECOVERED: &str = "UPDATE recipient SET next = min(next, ?2), reached = 1
+    WHERE destination = ?1 AND state = 0 AND leased = 0 AND reached = 0";
+
+const EXPIRED: &str = concat!(
+    "SELECT ",
+    message_columns!(),
+    " FROM message m INDEXED BY message_expires
+    WHERE m.expires <= ?1 AND m.expires > ?2 ORDER BY m.expires LIMIT ?3"
+);
+
+const WARNED: &str = "SELECT DISTINCT message FROM (
+        SELECT message FROM recipient INDEXED BY recipient_warn
+        WHERE warn IS NOT NULL AND warn <= ?1 ORDER BY warn LIMIT ?2)";
+
+/// A destination with mail that waits, and when the first of it is due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Due {
+    pub destination: String,
+    pub next: Millis,
+}
+
+/// What there is, for the metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Totals {
+    pub messages: u64,
+    /// Of them, those with a recipient that is held.
+    pub held: u64,
+    /// When the oldest message was received.
+    pub oldest: Option<Millis>,
+    /// The same of those that are held.
+    pub oldest_held: Option<Millis>,
+}
+
+impl Store {
+    /// Every destination with mail that waits.
+    pub async fn destinations(&self) -> Result<Vec<Due>, StoreError> {
+        let read = self.read_aside(|connection| {
+            let mut statement = connection.prepare(DESTINATIONS)?;
+            let due = |row: &Row<'_>| {
+                Ok(Due {
+                    destination: row.get(0)?,
+                    next: row.get::<_, i64>(1)?.unsigned_abs(),
+                })
+            };
+            let all: Result<_, _> = statement.query_map([WAITING], due)?.collect();
+            Ok(all?)
+        });
+        read.await
+    }
+
+    /// When the next recipient at a destination is due; `None`: nobody waits there.
+    pub async fn next_due(&self, destination: &str) -> Result<Option<Millis>, StoreError> {
+        let destination = destination.to_owned();
+        let read = self.read(move |connection| {
+            let mut statement = connection.prepare_cached(NEXT)?;
+            let next: Option<i64> =
+                statement.query_row(params![destination, WAITING], |row| row.get(0))?;
+            Ok(next.map(i64::unsigned_abs))
+        });
+        read.await
+    }
+
+    /// A destination's host was reached again: who failed for want of one is due now. How many are.
+    pub async fn recovered(&self, destination: &str, now: Millis) -> Result<u64, StoreError> {
+        let destination = destination.to_owned();
+        self.write(move |transaction| {
+            changed(transaction, RECOVERED, params![destination, column(now)])
+        })
+        .await
+    }
+
+    /// Messages whose time is over, by the end of it; those after `after` only.
+    pub async fn expired(
+        &self,
+        now: Millis,
+        after: Millis,
+        most: u32,
+    ) -> Result<Vec<StoredMessage>, StoreError> {
+        let read = self.read(move |connection| {
+            let mut statement = connection.prepare_cached(EXPIRED)?;
+            let over = params![column(now), column(after), most];
+            let found = statement.query_map(over, message_of)?;
+            let found: Vec<StoredMessage> = found.collect::<Result<_, _>>()?;
+            found
+                .into_iter()
+                .map(|message| with_recipients(connection, message))
+                .collect()
+        });
+        read.await
+    }
+
+    /// Messages with a recipient of whom the sender is due a warning.
+    pub async fn warnings(&self, now: Millis, most: u32) -> Result<Vec<StoredMessage>, StoreError> {
+        let read = self.read(move |connection| {
+            let mut statement = connection.prepare_cached(WARNED)?;
+            let due = statement.query_map(params![column(now), most], |row| row.get(0))?;
+            let numbers: Vec<i64> = due.collect::<Result<_, _>>()?;
+            let mut found = Vec::with_capacity(numbers.len());
+            for number in numbers {
+                if let Some(message) = rows::message(connection, number)? {
+                    found.push(with_recipients(connection, message)?);
+                }
+            }
+            Ok(found)
+        });
+        read.await
+    }
+
+    /// What there is. It may take a while.
+    pub async fn totals(&self) -> Result<Totals, StoreError> {
+        self.read_aside(totals).await
+    }
+}
+
+fn totals(connection: &Connection) -> Result<Totals, StoreError> {
+    let number = |sql: &str| -> Result<Option<u64>, StoreError> {
+        let found: Option<i64> = connection
+            .query_row(sql, [], |row| row.get(0))
+            .optional()?
+            .flatten();
+        Ok(found.map(i64::unsigned_abs))
+    };
+    Ok(Totals {
+        messages: number("SELECT count(*) FROM message")?.unwrap_or(0),
+        held: number("SELECT count(DISTINCT message) FROM recipient WHERE state = 1")?.unwrap_or(0),
+        oldest: number("SELECT received FROM message ORDER BY number LIMIT 1")?,
+        oldest_held: number(
+            "SELECT received FROM message WHERE number =
+             (SELECT min(message) FROM recipient WHERE state = 1)",
+        )?,
+    })
+}
