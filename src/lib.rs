@@ -7,7 +7,7 @@
 //!
 //! | rank | modules | what they are |
 //! |---|---|---|
-//! | run | `cli` `daemon` `admin` `config` `server` | what an operator types; owns tasks; HTTP; the file; SMTP in |
+//! | run | `cli` `daemon` `admin` `config` `server` `queue` | what an operator types; owns tasks; HTTP; the file; SMTP in; our custody |
 //! | pipeline | `relay` `ledger` `delivery` `discovery` | the spine; what happened; one host; what is published |
 //! | outside | `https` `message` `store` `tls` `dns` `clock` | hyper, content, SQL, rustls, hickory, time: one home each |
 //! | core | `policy` `dane` `mta_sts` `smtp` `names` | pure: no await, no clock, no log |
@@ -21,12 +21,14 @@ pub mod dane;
 pub mod delivery;
 pub mod discovery;
 pub mod dns;
+pub mod dsn;
 pub mod https;
 pub mod ledger;
 pub mod message;
 pub mod mta_sts;
 pub mod names;
 pub mod policy;
+pub mod queue;
 pub mod relay;
 pub mod server;
 pub mod smtp;

@@ -17,6 +17,7 @@ const RANKS: &[&[&str]] = &[
     &["delivery"],
     &["ledger"],
     &["relay"],
+    &["queue"],
     &["server"],
     &["admin"],
     &["config"],

@@ -2,51 +2,10 @@
 //! for it is read alike by both; what asks for something that is not there is an error.
 
 use super::reader::Section;
-use super::setting::{Size, show_duration};
-use crate::names::RuleNextHop;
+use super::setting::Size;
 use std::path::PathBuf;
-use std::time::Duration;
 
 const NOT_YET: &str = "is not in this version";
-
-/// `[queue]`
-pub(super) fn queue(root: &mut Section<'_>) {
-    const MINUTE: u64 = 60;
-    let mut queue = root.section("queue");
-    let retry = [1, 5, 15, 30, 60, 120, 240].map(|m| Duration::from_secs(m * MINUTE));
-    let retry = queue.take("retry", retry.to_vec());
-    if retry.is_empty() || retry.contains(&Duration::ZERO) {
-        queue.object(
-            "retry",
-            "has no time, or one of zero",
-            "write [\"1m\", \"5m\", \"30m\"]",
-        );
-    }
-    let expire = queue.take("expire", Duration::from_secs(5 * 24 * 60 * MINUTE));
-    let warning = queue.take("delay_warning", Duration::from_secs(4 * 60 * MINUTE));
-    if warning >= expire {
-        let limit = show_duration(&expire);
-        queue.object(
-            "delay_warning",
-            format!("is not below queue.expire ({limit})"),
-            "lower it",
-        );
-    }
-    dsn_via(&mut queue);
-    queue.take("postmaster", String::new());
-    queue.finish();
-}
-
-fn dsn_via(queue: &mut Section<'_>) {
-    let via = queue.take("dsn_via", "[127.0.0.1]:25".to_owned());
-    if via != "mx" && RuleNextHop::parse(&via).is_err() {
-        queue.object(
-            "dsn_via",
-            "is no next hop",
-            "write \"[127.0.0.1]:25\" or \"mx\"",
-        );
-    }
-}
 
 /// `[store]`: the path of the embedded database.
 pub(super) fn store(root: &mut Section<'_>, state_dir: &std::path::Path) -> PathBuf {

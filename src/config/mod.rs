@@ -8,12 +8,14 @@ mod later;
 mod map;
 mod problems;
 mod published;
+mod queue;
 mod reader;
 mod rules;
 mod sections;
 mod setting;
 
 pub use problems::{ConfigErrors, Place, Problem};
+pub use queue::QueueConfig;
 
 use crate::delivery::DeliverySettings;
 use crate::discovery::{DiscoverySettings, PreloadedList, StsSettings};
@@ -44,6 +46,7 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// The embedded database.
     pub store: PathBuf,
+    pub queue: QueueConfig,
     /// At least one.
     pub listeners: Vec<ListenSettings>,
     pub server: ServerSettings,

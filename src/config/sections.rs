@@ -46,7 +46,7 @@ pub(super) fn read(
         mta_sts_port,
     } = outbound(root, &name, &relay);
     let (policy, preload) = rules::read(root, &tls, &dns, min_version);
-    later::queue(root);
+    let queue = super::queue::read(root);
     let store = later::store(root, &state_dir);
     later::tlsrpt(root);
     later::socketmap(root);
@@ -57,6 +57,7 @@ pub(super) fn read(
         hostname: hostname?,
         state_dir,
         store,
+        queue,
         listeners,
         server,
         dns,
@@ -116,7 +117,7 @@ struct Relay {
 fn relay(root: &mut Section<'_>) -> Relay {
     let mut relay = root.section("relay");
     let settings = Relay {
-        custody: relay.take("custody", Custody::Client),
+        custody: relay.take("custody", Custody::Auto),
         reach_timeout: some_time(&mut relay, "reach_timeout", Duration::from_secs(90)),
         deadline: some_time(&mut relay, "deadline", Duration::from_secs(300)),
         dot_deadline: some_time(&mut relay, "dot_deadline", Duration::from_secs(570)),

@@ -102,18 +102,13 @@ fn as_toml(text: &str) -> String {
 
 /// Values that are one of a few words.
 macro_rules! words {
-    ($type:ty: $($variant:path = $word:literal),+ $(; later $($later:literal),+)?) => {
+    ($type:ty: $($variant:path = $word:literal),+) => {
         impl Setting for $type {
             fn read(item: &Spanned<DeValue<'_>>) -> Result<Self, Vec<Fault>> {
                 const WORDS: &[&str] = &[$($word),+];
                 let list = || one_of(WORDS);
                 match text(item, &list())? {
                     $($word => Ok($variant),)+
-                    $($(word @ $later)|+ => fault(
-                        item,
-                        format!("{} is not in this version", quote(word)),
-                        format!("write {}", list()),
-                    ),)?
                     other => {
                         let near = nearest(other, WORDS);
                         fault(item, format!("cannot be {}", quote(other)), near)
@@ -129,7 +124,7 @@ macro_rules! words {
 }
 
 words!(Protocol: Protocol::Smtp = "smtp", Protocol::Lmtp = "lmtp");
-words!(Custody: Custody::Client = "client"; later "auto", "queue");
+words!(Custody: Custody::Auto = "auto", Custody::Client = "client", Custody::Queue = "queue");
 words!(PlaintextFallback: PlaintextFallback::Delayed = "delayed",
     PlaintextFallback::Immediate = "immediate", PlaintextFallback::Never = "never");
 words!(TlsRequiredNo: TlsRequiredNo::Honor = "honor", TlsRequiredNo::Ignore = "ignore");

@@ -22,6 +22,8 @@
 //! | `MTA-STS policies` | time, the store, the end |
 //! | `preload` | the store |
 //! | `store check` | the disk, the end |
+//! | `left behind` | the disk, the end |
+//! | `queue`, `queue sweeps`, `room in the queue` | time, the store, the shutdown's beginning |
 //! | `admin`, `admin socket` | HTTP connections, the end |
 //! | those of the program | its listeners' stop, [`Shutdown`] |
 
@@ -33,6 +35,7 @@ pub mod logging;
 pub mod notify;
 mod policies;
 mod program;
+mod queue;
 mod run;
 pub mod shutdown;
 pub mod signals;

@@ -4,13 +4,14 @@ use super::dnssec::Watch;
 use super::limits::Lowered;
 use super::policies::Witness;
 use super::run::{Common, Context, Program, RestartKey, StartError};
-use super::{Format, Listen, Tasks, control, store_check, tls_failures};
+use super::{Format, Listen, Tasks, control, queue, store_check, tls_failures};
 use crate::clock;
 use crate::config::{Config, LogFormat};
 use crate::delivery::{Courier, TlsFailureStore, TlsMemory};
 use crate::discovery::{Discovery, Sts};
 use crate::dns::Dns;
 use crate::message::{SpoolLimits, SpoolMemory};
+use crate::queue::{Custodian, Queue};
 use crate::relay::{Lifetime, Relay, Snapshot};
 use crate::server::{
     BindError, BoundListener, ListenAddress, ListenSettings, Passed, ServerContext, ServerSettings,
@@ -60,12 +61,13 @@ impl Plan {
     }
 
     fn snapshot(&self) -> Snapshot {
-        Snapshot {
-            policy: self.config.policy.clone(),
-            discovery: self.config.discovery.clone(),
-            delivery: self.config.delivery.clone(),
-            tls: self.tls.clone(),
-        }
+        let config = &self.config;
+        Snapshot::new(
+            config.policy.clone(),
+            config.discovery.clone(),
+            config.delivery.clone(),
+            self.tls.clone(),
+        )
     }
 
     fn server(&self) -> Arc<ServerSettings> {
@@ -114,6 +116,7 @@ fn common(config: &Config) -> Common<ListenSettings> {
 #[derive(Debug)]
 pub struct Sealpost {
     relay: Relay,
+    queue: Option<Queue>,
     server: ServerContext,
     passed: Passed,
     settings: watch::Sender<Arc<ServerSettings>>,
@@ -126,14 +129,14 @@ pub struct Sealpost {
 
 /// What lives as long as the daemon: not waited for with the sessions.
 #[derive(Debug, Default)]
-struct Background {
+pub(super) struct Background {
     tasks: Tasks,
     end: CancellationToken,
 }
 
 impl Background {
     /// Starts a task that is told of the end.
-    fn spawn<F>(&self, name: &'static str, task: impl FnOnce(CancellationToken) -> F)
+    pub(super) fn spawn<F>(&self, name: &'static str, task: impl FnOnce(CancellationToken) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -157,7 +160,7 @@ impl Program for Sealpost {
         let config = &plan.config;
         let background = Background::default();
         let dns = open_dns(config, &context, &background).await?;
-        let store = open_store(&config.store, &context);
+        let store = queue::open_store(&config.store, &context)?;
         let memory = remember(store.as_ref(), &context, &background.tasks).await;
         if let Some(store) = store.clone() {
             let health = context.health.clone();
@@ -188,10 +191,18 @@ impl Program for Sealpost {
             directory: spool_directory(&config.state_dir),
             ..SpoolLimits::default()
         });
-        let submit = Arc::new(relay.clone());
+        let parts = (&relay, &spool);
+        let queue = queue::start(config, store.as_ref(), parts, &context, &background);
+        let submit = Arc::new(Custodian {
+            relay: relay.clone(),
+            queue: queue.clone(),
+            ledger: context.ledger.clone(),
+            tasks: context.tasks.tracker().clone(),
+        });
         let server = ServerContext::new(watched, submit, context.ledger.clone(), spool);
         Ok(Self {
             relay,
+            queue,
             server,
             passed: plan.passed.clone(),
             settings,
@@ -205,6 +216,9 @@ impl Program for Sealpost {
 
     fn adopt(&self, plan: Plan) {
         self.relay.replace(plan.snapshot());
+        if let Some(queue) = &self.queue {
+            queue.replace(super::queue::settings(&plan.config));
+        }
         self.sts.replace(plan.config.sts(&plan.tls));
         let preloading = self.sts.preload(plan.config.preload.clone());
         self.background.tasks.spawn("preload", preloading);
@@ -215,7 +229,7 @@ impl Program for Sealpost {
     async fn close(self) {
         self.background.end.cancel();
         self.sts.stop();
-        drop((self.relay, self.server));
+        drop((self.relay, self.queue, self.server));
         if let Err(left) = self
             .background
             .tasks
@@ -270,17 +284,6 @@ async fn open_policies(
     sts.preload(plan.config.preload.clone()).await;
     background.spawn("MTA-STS policies", |end| sts.clone().refresh_all(end));
     sts
-}
-
-/// Without a store mail flows; what should outlive a restart does not.
-fn open_store(path: &Path, context: &Context) -> Option<Store> {
-    match Store::open(path) {
-        Ok(store) => Some(store),
-        Err(error) => {
-            tls_failures::note(&context.health, Some(&error));
-            None
-        }
-    }
 }
 
 /// Where large messages are kept on their way: the temporary directory may well be memory.

@@ -6,7 +6,7 @@ use super::connection::Mode;
 use super::failure::{Failure, Stage};
 use super::health::Health;
 use super::observer::Observer;
-use super::outcome::Settled;
+use super::outcome::{Reached, Settled};
 use super::pool::{Limits, Pool, Ready};
 use super::reach::{Freshness, Reacher, Reuse, Unreached};
 use super::replies;
@@ -106,13 +106,6 @@ pub struct Attempt {
 
 /// Told of a recipient, by its place among the stop's: what became of it, and after how many addresses.
 pub(super) type Decided<'a> = dyn FnMut(usize, Settled, u32) + Send + 'a;
-
-/// Whether some connection was clear to send.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reached {
-    No,
-    Yes,
-}
 
 /// A delivery's instants.
 #[derive(Debug, Clone, Copy)]

@@ -17,7 +17,7 @@ mod transaction;
 mod wire;
 mod withdrawal;
 
-pub use courier::{Attempt, Courier, Deadlines, MayBeThisHost, Reached, Standing, Stop, Way};
+pub use courier::{Attempt, Courier, Deadlines, MayBeThisHost, Standing, Stop, Way};
 pub use observer::{Enforced, Observer, WouldBlock};
 pub use tls_memory::{TlsFailureRecord, TlsFailureStore, TlsMemory};
 pub use withdrawal::{PointOfNoReturn, Signals, Withdrawn, unless_withdrawn};

@@ -24,6 +24,15 @@ pub struct Outcome {
     pub blocked: Option<PolicyBlock>,
     /// What the host would have had to offer, if that is why it was not sent.
     pub missing: Option<Extension>,
+    /// Whether any host was reached for it.
+    pub reached: Reached,
+}
+
+/// Whether some connection was clear to send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reached {
+    No,
+    Yes,
 }
 
 /// What one attempt at one host made of a recipient.
@@ -127,6 +136,14 @@ pub struct Via {
     pub level: Level,
     pub rule_name: Option<Arc<str>>,
     pub channel: Channel,
+    pub dsn: Dsn,
+}
+
+/// Whether the host reports deliveries itself where that is asked for (RFC 3461 §4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dsn {
+    NotOffered,
+    Offered,
 }
 
 /// How the mail went.

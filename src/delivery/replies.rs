@@ -1,7 +1,7 @@
 //! What the client is told: one table from reason to reply.
 
 use super::failure::{Failure, Stage};
-use super::outcome::{Channel, PolicyBlock, Scope, Settled, Via};
+use super::outcome::{Channel, Dsn, PolicyBlock, Scope, Settled, Via};
 use crate::discovery::{HostFailure, RouteFailure};
 use crate::dns::LookupFailure;
 use crate::message::MessageId;
@@ -253,6 +253,7 @@ pub fn deferred(
             level: deferral.level,
             rule_name: deferral.rule_name.clone(),
             channel: Channel::None,
+            dsn: Dsn::NotOffered,
         })
     });
     let block = PolicyBlock {

@@ -1,8 +1,9 @@
 //! The log event `delivery`: one per recipient, with what every other record of it says.
 
 use super::{Decided, LogAddresses, channel};
+use crate::clock;
 use crate::delivery::outcome::{DeliveryResult, Outcome, PossibleDuplicate};
-use crate::message::Message;
+use crate::message::{Earlier, Message, Queued};
 use crate::smtp::address::{MailDomain, ReversePath};
 use crate::smtp::envelope::Recipient;
 use crate::tls::{Resumed, TlsSeen};
@@ -20,6 +21,7 @@ pub(super) struct Mail<'a> {
     pub(super) from: &'a ReversePath,
     /// Octets.
     pub(super) size: u64,
+    pub(super) queued: Option<Queued>,
 }
 
 impl<'a> Mail<'a> {
@@ -31,6 +33,7 @@ impl<'a> Mail<'a> {
             client: &message.origin.client,
             from: &message.envelope.from.path,
             size: message.content.size(),
+            queued: message.queued,
         }
     }
 }
@@ -80,7 +83,9 @@ macro_rules! delivery_event {
             size = $mail.size,
             attempts = $outcome.attempts,
             elapsed = seconds($elapsed),
-            possible_duplicate = duplicate($outcome.possible_duplicate)
+            queue_attempt = $mail.queued.map(|queued| queued.attempt),
+            queue_age = $mail.queued.map(age),
+            possible_duplicate = duplicate($outcome, $mail.queued)
         )
     }};
 }
@@ -115,18 +120,32 @@ pub(super) fn resumed(resumed: Resumed) -> &'static str {
     }
 }
 
-fn duplicate(possible: PossibleDuplicate) -> &'static str {
-    match possible {
+/// Also where an earlier attempt was cut off, which may have succeeded: then this one may be the second.
+fn duplicate(outcome: &Outcome, queued: Option<Queued>) -> &'static str {
+    let interrupted = queued.is_some_and(|queued| queued.earlier == Earlier::Interrupted);
+    let delivered = outcome.result == DeliveryResult::Delivered;
+    match outcome.possible_duplicate {
+        PossibleDuplicate::No if interrupted && delivered => "yes",
         PossibleDuplicate::No => "no",
         PossibleDuplicate::Yes => "yes",
     }
 }
 
+/// For how long it has been in the queue, seconds.
+fn age(queued: Queued) -> f64 {
+    let since = clock::now().duration_since(queued.since);
+    seconds(since.unwrap_or_default())
+}
+
 /// The reply; hosts like to repeat addresses in it, which then are hidden too.
 fn reply(outcome: &Outcome, how: LogAddresses) -> String {
-    let text = outcome.reply.to_string();
+    hide(&outcome.reply.to_string(), how)
+}
+
+/// What a host has said, as the administrator wants it in the log.
+pub(super) fn hide(text: &str, how: LogAddresses) -> String {
     let text = match how {
-        LogAddresses::Plain => text,
+        LogAddresses::Plain => text.to_owned(),
         LogAddresses::Hash => {
             let hidden = |word| {
                 if str::contains(word, '@') {
@@ -150,7 +169,7 @@ fn problem(seen: &TlsSeen) -> Cow<'static, str> {
 }
 
 /// An address as the administrator wants it in the log; the null reverse path is `<>` either way.
-fn address(address: &impl ToString, how: LogAddresses) -> String {
+pub(super) fn address(address: &impl ToString, how: LogAddresses) -> String {
     let text = address.to_string();
     if text.is_empty() {
         return "<>".into();

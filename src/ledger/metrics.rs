@@ -42,6 +42,12 @@ pub(super) struct Metrics {
     pub(super) mta_sts_suspicions: IntCounterVec,
     pub(super) mta_sts_cache_entries: IntGaugeVec,
     pub(super) eight_bit_refused: IntCounter,
+    pub(super) queue_messages: IntGaugeVec,
+    pub(super) queue_oldest_age: IntGaugeVec,
+    pub(super) notices: IntCounterVec,
+    pub(super) double_bounces: IntCounter,
+    /// Absent until it was found out.
+    pub(super) store_writable: IntGaugeVec,
     pub(super) sessions: IntGaugeVec,
     pub(super) upstream_connections: IntGaugeVec,
     pub(super) config_last_reload_successful: IntGauge,
@@ -70,6 +76,11 @@ impl Metrics {
             mta_sts_refreshes: counters(r, MTA_STS_REFRESHES),
             mta_sts_suspicions: counters(r, MTA_STS_SUSPICIONS),
             mta_sts_cache_entries: gauges(r, MTA_STS_CACHE_ENTRIES),
+            queue_messages: gauges(r, QUEUE_MESSAGES),
+            queue_oldest_age: gauges(r, QUEUE_OLDEST_AGE),
+            notices: counters(r, NOTICES),
+            double_bounces: register(r, IntCounter::with_opts(DOUBLE_BOUNCES.opts())),
+            store_writable: gauges(r, STORE_WRITABLE),
             sessions: gauges(r, SESSIONS),
             upstream_connections: gauges(r, UPSTREAM_CONNECTIONS),
             delivery_seconds: histogram(r, DELIVERY_SECONDS, DELIVERY_BUCKETS),
@@ -138,6 +149,15 @@ impl Metrics {
         for sign in Sign::ALL {
             self.mta_sts_suspicions.with_label_values(&[sign.as_str()]);
         }
+        for state in ["active", "waiting", "held"] {
+            self.queue_messages.with_label_values(&[state]);
+        }
+        for state in ["waiting", "held"] {
+            self.queue_oldest_age.with_label_values(&[state]);
+        }
+        for action in ["failed", "delayed", "relayed"] {
+            self.notices.with_label_values(&[action]);
+        }
         for protocol in ["smtp", "lmtp"] {
             self.sessions.with_label_values(&[protocol]);
         }
@@ -168,8 +188,7 @@ impl Metrics {
     }
 }
 
-/// `queued` comes with the queue.
-const RESULTS: [&str; 3] = ["delivered", "deferred", "rejected"];
+const RESULTS: [&str; 4] = ["delivered", "deferred", "rejected", "queued"];
 const TLS: [&str; 3] = ["none", "1.2", "1.3"];
 /// Result types of RFC 8460 §4.3.1 that this version can find, and our own.
 const REASONS: [&str; 7] = [
@@ -280,6 +299,31 @@ const MTA_STS_SUSPICIONS: Family = Family {
 const MTA_STS_CACHE_ENTRIES: Family = Family {
     name: "mta_sts_cache_entries",
     help: "MTA-STS policies in the store; absent until it was counted, and without a store",
+    labels: &[],
+};
+const QUEUE_MESSAGES: Family = Family {
+    name: "queue_messages",
+    help: "Messages in the queue",
+    labels: &["state"],
+};
+const QUEUE_OLDEST_AGE: Family = Family {
+    name: "queue_oldest_age_seconds",
+    help: "Time since the oldest message in the queue was received; 0 without one",
+    labels: &["state"],
+};
+const NOTICES: Family = Family {
+    name: "notices_total",
+    help: "Delivery status notifications to senders, by RFC 3464 action",
+    labels: &["action"],
+};
+const DOUBLE_BOUNCES: Family = Family {
+    name: "double_bounces_total",
+    help: "Recipients whose mail failed and whose sender could not be told",
+    labels: &[],
+};
+const STORE_WRITABLE: Family = Family {
+    name: "store_writable",
+    help: "Whether mail can be kept in the queue: 1 or 0",
     labels: &[],
 };
 const SESSIONS: Family = Family {

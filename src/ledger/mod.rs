@@ -4,12 +4,13 @@
 //! that they cannot contradict each other. No label ever carries a domain, an address or a host:
 //! strangers choose those.
 
+mod custody;
 mod event;
 mod metrics;
 mod observe;
 mod sts;
 
-use crate::delivery::outcome::{Channel, DeliveryResult, Outcome, PossibleDuplicate, Via};
+use crate::delivery::outcome::{Channel, DeliveryResult, Outcome, PossibleDuplicate, Reached, Via};
 use crate::delivery::{Enforced, WouldBlock};
 use crate::message::{Message, MessageId};
 use crate::policy::{AuditPurpose, DeferReason, PolicySource, TlsFailure};
@@ -184,6 +185,7 @@ impl Ledger {
             attempts: 0,
             blocked: None,
             missing: None,
+            reached: Reached::No,
         };
         let mail = Mail {
             id: refusal.id.as_str(),
@@ -192,6 +194,7 @@ impl Ledger {
             client: refusal.client,
             from: &refusal.envelope.from.path,
             size: refusal.size,
+            queued: None,
         };
         for recipient in &refusal.envelope.recipients {
             self.count(&outcome, None, Duration::ZERO);

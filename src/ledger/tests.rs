@@ -55,6 +55,7 @@ fn via(channel: Channel) -> Via {
         level: Level::Verify,
         rule_name: Some("partner".into()),
         channel,
+        dsn: Dsn::NotOffered,
     }
 }
 
@@ -68,6 +69,7 @@ fn outcome() -> Outcome {
         attempts: 2,
         blocked: None,
         missing: None,
+        reached: Reached::Yes,
     }
 }
 

@@ -1,9 +1,10 @@
 //! A message on its way: id, envelope, content and where it came from.
 
 mod content;
+mod saving;
 mod spool;
 
-pub use content::{Content, ContentReader, ContentWriter};
+pub use content::{Content, ContentReader, ContentWriter, EightBit};
 pub use spool::{SpoolLimits, SpoolMemory};
 
 use crate::names::DomainName;
@@ -11,7 +12,7 @@ use crate::smtp::envelope::{Envelope, Utf8};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 /// A message's name in replies, logs and the Received field: time and chance, 16 characters of
 /// RFC 4648 §6's alphabet, sortable by time.
@@ -19,7 +20,7 @@ use std::time::Instant;
 pub struct MessageId(Arc<str>);
 
 impl MessageId {
-    pub fn new(now: std::time::SystemTime) -> Self {
+    pub fn new(now: SystemTime) -> Self {
         const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
         let since = now
             .duration_since(std::time::UNIX_EPOCH)
@@ -28,6 +29,11 @@ impl MessageId {
         let bits = (u128::from(micros) << 28) | u128::from(fastrand::u32(..) >> 4);
         let letter = |i: u32| char::from(ALPHABET[((bits >> (5 * (15 - i))) & 31) as usize]);
         Self((0..16).map(letter).collect::<String>().into())
+    }
+
+    /// One that was given earlier.
+    pub fn from_text(text: &str) -> Self {
+        Self(text.into())
     }
 
     pub fn as_str(&self) -> &str {
@@ -49,7 +55,7 @@ impl fmt::Debug for MessageId {
 
 /// A received message with everything that its delivery needs. Shared by the deliveries of all its
 /// next hops.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Message {
     pub id: MessageId,
     pub envelope: Envelope,
@@ -61,8 +67,29 @@ pub struct Message {
     /// really holds non-ASCII characters.
     pub needs_utf8: Utf8,
     pub tls_required: TlsRequired,
-    /// When the client's final dot arrived: the deadline counts from here.
+    /// When the client's final dot arrived, or this attempt began: the deadline counts from here.
     pub received_at: Instant,
+    /// `None`: a client waits for the outcome.
+    pub queued: Option<Queued>,
+}
+
+/// How a message that is in our custody has fared until this attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Queued {
+    /// Attempts, this one included.
+    pub attempt: u32,
+    /// When we took it.
+    pub since: SystemTime,
+    pub earlier: Earlier,
+}
+
+/// How the attempt before this one ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Earlier {
+    /// As far as is known, nothing of it has arrived.
+    Settled,
+    /// We were cut off before we could write down what became of it.
+    Interrupted,
 }
 
 /// The header field TLS-Required (RFC 8689 §4).
@@ -75,7 +102,7 @@ pub enum TlsRequired {
 }
 
 /// Who brought a message, and how its listener wants it sent.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Origin {
     /// The client's address, or `unix`.
     pub client: String,

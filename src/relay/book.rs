@@ -1,7 +1,7 @@
 //! What is known of each recipient while its group is walked from host to host.
 
 use crate::delivery::outcome::{
-    DeliveryResult, Outcome, PolicyBlock, PossibleDuplicate, Scope, Settled,
+    DeliveryResult, Outcome, PolicyBlock, PossibleDuplicate, Reached, Scope, Settled,
 };
 use crate::delivery::{deferred, say, several};
 use crate::ledger::{DeliveryEvent, Ledger};
@@ -22,6 +22,7 @@ pub(super) struct Book<'a> {
     open: Vec<Entry>,
     hosts: usize,
     tried: u32,
+    reached: Reached,
 }
 
 #[derive(Debug)]
@@ -58,6 +59,7 @@ impl<'a> Book<'a> {
             open,
             hosts: 0,
             tried: 0,
+            reached: Reached::No,
         }
     }
 
@@ -72,6 +74,11 @@ impl<'a> Book<'a> {
             .iter()
             .filter_map(|entry| all.get(entry.at))
             .collect()
+    }
+
+    /// A host is clear to send to.
+    pub(super) fn host_reached(&mut self) {
+        self.reached = Reached::Yes;
     }
 
     /// One more host was tried (or could not be); `settled` stands in the order of `recipients`.
@@ -95,6 +102,7 @@ impl<'a> Book<'a> {
         };
         // The attempt itself will bring its addresses when it is over.
         self.tried += addresses;
+        self.reached = Reached::Yes;
         self.decide(entry, settled);
         self.tried -= addresses;
     }
@@ -233,6 +241,7 @@ impl<'a> Book<'a> {
             attempts: self.tried,
             blocked: settled.blocked,
             missing: settled.missing,
+            reached: self.reached,
         };
         if let Some(recipient) = self.message.envelope.recipients.get(entry.at) {
             self.ledger.delivery(&DeliveryEvent {

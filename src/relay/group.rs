@@ -1,6 +1,6 @@
 //! Recipients by next hop. Rules that override the route act here, and only here.
 
-use crate::names::NextHop;
+use crate::names::{NextHop, RuleNextHop};
 use crate::policy::{Demand, Published, Rules};
 use crate::smtp::address::MailDomain;
 use crate::smtp::envelope::Recipient;
@@ -68,6 +68,18 @@ pub(super) fn by_next_hop(
         });
     }
     groups
+}
+
+/// All recipients, to one next hop.
+pub(super) fn to_hop(recipients: usize, hop: &RuleNextHop) -> Group {
+    Group {
+        demand: Demand {
+            recipient_domain: None,
+            next_hop: NextHop::Rule(hop.clone()),
+            published: Published::Honor,
+        },
+        recipients: (0..recipients).collect(),
+    }
 }
 
 #[cfg(test)]

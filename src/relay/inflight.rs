@@ -1,39 +1,86 @@
-//! A message that was handed over: its outcomes, as they become known.
+//! A message that was handed over: its replies, as they become known.
 
+use super::{Custody, Delivering};
 use crate::delivery::outcome::Outcome;
 use crate::message::Message;
 use crate::smtp::envelope::Recipient;
+use crate::smtp::reply::Reply;
 use tokio::sync::oneshot;
 use tokio_util::sync::DropGuard;
 
-/// Takes messages for delivery; what the server side knows of the relay.
+/// Takes messages from clients; what the server side knows of custody and delivery.
 pub trait Submit: Send + Sync + std::fmt::Debug {
     /// Says that mail for a recipient will come, so that lookups can begin. Never waits.
     fn expect(&self, recipient: &Recipient);
 
-    /// Starts the delivery of a message to all its recipients.
-    fn submit(&self, message: Message) -> InFlight;
+    /// Takes a message that is to be answered on these terms.
+    fn submit(&self, message: Message, answering: Answering) -> InFlight;
+
+    /// Whether another message could be kept now. Never waits.
+    fn room(&self) -> Room;
 }
 
-/// Outcomes to come, one per recipient in the envelope's order. Dropping it withdraws the message:
-/// every delivery whose final dot has not gone out is given up.
+/// How a client is to be answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answering {
+    pub custody: Custody,
+    pub replies: Replies,
+}
+
+/// How many replies end a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replies {
+    /// SMTP: one for all recipients.
+    One,
+    /// LMTP: one for each (RFC 2033 §4.2).
+    Each,
+}
+
+/// Whether the store would take another message of the largest size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Room {
+    No,
+    Yes,
+}
+
+/// Replies to come, one per recipient in the envelope's order, or one for all. Dropping it withdraws the
+/// message: every delivery whose final dot has not gone out is given up, and nothing is kept.
 #[derive(Debug)]
 pub struct InFlight {
-    outcomes: Vec<Option<oneshot::Receiver<Outcome>>>,
+    replies: Vec<Option<Pending>>,
     _withdraw: Option<DropGuard>,
 }
 
+#[derive(Debug)]
+enum Pending {
+    Outcome(oneshot::Receiver<Outcome>),
+    Reply(oneshot::Receiver<Reply>),
+}
+
 impl InFlight {
-    pub fn new(outcomes: Vec<oneshot::Receiver<Outcome>>, withdraw: Option<DropGuard>) -> Self {
+    /// The outcomes are the replies.
+    pub fn of_outcomes(delivering: Delivering) -> Self {
+        let pending = |outcome| Some(Pending::Outcome(outcome));
         Self {
-            outcomes: outcomes.into_iter().map(Some).collect(),
+            replies: delivering.outcomes.into_iter().map(pending).collect(),
+            _withdraw: Some(delivering.withdraw),
+        }
+    }
+
+    pub fn of_replies(replies: Vec<oneshot::Receiver<Reply>>, withdraw: Option<DropGuard>) -> Self {
+        let pending = |reply| Some(Pending::Reply(reply));
+        Self {
+            replies: replies.into_iter().map(pending).collect(),
             _withdraw: withdraw,
         }
     }
 
-    /// Waits for the outcome of the recipient at `index`. `None` if it was taken already, or if its
-    /// delivery ended without one (a bug that must cost a deferral, not a message).
-    pub async fn outcome(&mut self, index: usize) -> Option<Outcome> {
-        self.outcomes.get_mut(index)?.take()?.await.ok()
+    /// Waits for the reply at `index`. `None` if it was taken already, or if there will never be one (a bug that
+    /// must cost a deferral, not a message).
+    pub async fn reply(&mut self, index: usize) -> Option<Reply> {
+        match self.replies.get_mut(index)?.take()? {
+            Pending::Outcome(outcome) => outcome.await.ok().map(|outcome| outcome.reply),
+            Pending::Reply(reply) => reply.await.ok(),
+        }
     }
 }

@@ -8,40 +8,36 @@ mod discover;
 mod group;
 mod inflight;
 mod spine;
+mod terms;
 
 pub use group::next_hop;
-pub use inflight::{InFlight, Submit};
+pub use inflight::{Answering, InFlight, Replies, Room, Submit};
 pub use spine::MAX_HOSTS;
+pub use terms::{Patience, Snapshot, Terms, Via};
 
-use crate::delivery::{Courier, DeliverySettings};
-use crate::discovery::{Discovery, DiscoverySettings, Sts};
+use crate::delivery::Courier;
+use crate::delivery::outcome::Outcome;
+use crate::discovery::{Discovery, Sts};
 use crate::ledger::Ledger;
 use crate::message::{Message, TlsRequired};
-use crate::policy::{PolicySettings, Published};
+use crate::policy::Published;
 use crate::smtp::envelope::Recipient;
-use crate::tls::TlsClient;
 use arc_swap::ArcSwap;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, oneshot};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 /// `relay.custody`: who keeps what could not be delivered at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Custody {
-    /// The client keeps it until it is answered with the outcome.
+    /// The client, but where recipients of one reply differ: then we.
     #[default]
+    Auto,
+    /// The client keeps it until it is answered with the outcome.
     Client,
-}
-
-/// Everything of the configuration that a delivery obeys; replaced as a whole by a reload. A message
-/// takes the snapshot once and keeps it.
-#[derive(Debug)]
-pub struct Snapshot {
-    pub policy: PolicySettings,
-    pub discovery: DiscoverySettings,
-    pub delivery: DeliverySettings,
-    pub tls: TlsClient,
+    /// Ours once on disk (RFC 5321 §6.1).
+    Queue,
 }
 
 /// Lookups made ahead of a message at the same time, over all sessions.
@@ -56,6 +52,8 @@ pub struct Relay {
 #[derive(Debug)]
 struct Parts {
     snapshot: ArcSwap<Snapshot>,
+    /// The same for mail that does not leave this machine.
+    inward: ArcSwap<Snapshot>,
     discovery: Discovery,
     sts: Sts,
     courier: Courier,
@@ -77,6 +75,7 @@ impl Relay {
         lifetime: Lifetime,
     ) -> Self {
         let parts = Parts {
+            inward: ArcSwap::from_pointee(snapshot.inward()),
             snapshot: ArcSwap::from_pointee(snapshot),
             discovery,
             sts,
@@ -97,6 +96,7 @@ impl Relay {
     /// No connection made until now carries another message: roots or certificates by which it was
     /// judged may have changed.
     pub fn replace(&self, snapshot: Snapshot) {
+        self.parts.inward.store(Arc::new(snapshot.inward()));
         self.parts.snapshot.store(Arc::new(snapshot));
         self.parts.courier.begin_anew();
     }
@@ -111,8 +111,17 @@ pub struct Lifetime {
     pub abandoned: CancellationToken,
 }
 
-impl Submit for Relay {
-    fn expect(&self, recipient: &Recipient) {
+/// Outcomes to come, one per recipient in the envelope's order.
+#[derive(Debug)]
+pub struct Delivering {
+    pub outcomes: Vec<oneshot::Receiver<Outcome>>,
+    /// Dropping it gives up every delivery whose final dot has not gone out.
+    pub withdraw: DropGuard,
+}
+
+impl Relay {
+    /// Says that mail for a recipient will come, so that lookups can begin. Never waits.
+    pub fn expect(&self, recipient: &Recipient) {
         // Only a favour: under load the message finds out for itself.
         let Ok(permit) = Arc::clone(&self.parts.ahead).try_acquire_owned() else {
             return;
@@ -126,8 +135,9 @@ impl Submit for Relay {
         });
     }
 
-    fn submit(&self, message: Message) -> InFlight {
-        let snapshot = self.parts.snapshot.load_full();
+    /// Starts the delivery of a message to all its recipients.
+    pub fn deliver(&self, message: Message, terms: &Terms) -> Delivering {
+        let snapshot = self.snapshot(terms);
         let message = Arc::new(message);
         let withdraw = self.parts.expired.child_token();
         let (senders, outcomes): (Vec<_>, Vec<_>) = message
@@ -142,8 +152,12 @@ impl Submit for Relay {
             TlsRequired::No => Published::Ignore,
             TlsRequired::Unsaid => Published::Honor,
         };
-        let rules = &snapshot.policy.rules;
-        for group in group::by_next_hop(&message.envelope.recipients, rules, published) {
+        let recipients = &message.envelope.recipients;
+        let groups = match &terms.via {
+            Via::Rules => group::by_next_hop(recipients, &snapshot.policy.rules, published),
+            Via::Hop(hop) => vec![group::to_hop(recipients.len(), hop)],
+        };
+        for group in groups {
             let answers = group
                 .recipients
                 .iter()
@@ -155,9 +169,20 @@ impl Submit for Relay {
                 message: Arc::clone(&message),
                 demand: group.demand,
                 withdraw: withdraw.clone(),
+                patience: terms.patience,
             };
             self.parts.tasks.spawn(delivery.run(answers));
         }
-        InFlight::new(outcomes, Some(withdraw.drop_guard()))
+        Delivering {
+            outcomes,
+            withdraw: withdraw.drop_guard(),
+        }
+    }
+
+    fn snapshot(&self, terms: &Terms) -> Arc<Snapshot> {
+        match &terms.via {
+            Via::Hop(hop) if terms::is_this_machine(hop) => self.parts.inward.load_full(),
+            Via::Hop(_) | Via::Rules => self.parts.snapshot.load_full(),
+        }
     }
 }

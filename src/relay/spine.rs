@@ -2,11 +2,11 @@
 
 use super::book::Book;
 use super::discover::{Chosen, Destination};
-use super::{Relay, Snapshot};
-use crate::delivery::outcome::{Outcome, PolicyBlock, Settled};
+use super::{Patience, Relay, Snapshot};
+use crate::delivery::outcome::{Outcome, PolicyBlock, Reached, Settled};
 use crate::delivery::{
-    Attempt, Deadlines, MayBeThisHost, PointOfNoReturn, Reached, Signals, Stop, Way, Withdrawn,
-    WouldBlock, host_label, say, share, unless_withdrawn,
+    Attempt, Deadlines, DeliverySettings, MayBeThisHost, PointOfNoReturn, Signals, Stop, Way,
+    Withdrawn, WouldBlock, host_label, say, share, unless_withdrawn,
 };
 use crate::discovery::{Newer, Route, RouteHost};
 use crate::message::Message;
@@ -31,6 +31,7 @@ pub(super) struct Delivery {
     pub message: Arc<Message>,
     pub demand: Demand,
     pub withdraw: CancellationToken,
+    pub patience: Patience,
 }
 
 /// One walk over the hosts of a destination.
@@ -61,7 +62,7 @@ struct Offer {
 
 impl<'a> Walk<'a> {
     fn begin(delivery: &Delivery, no_return: &'a PointOfNoReturn) -> Self {
-        let settings = &delivery.snapshot.delivery;
+        let settings = delivery.settings();
         let received = Instant::from_std(delivery.message.received_at);
         let all = received + settings.deadline;
         Self {
@@ -94,6 +95,10 @@ impl<'a> Walk<'a> {
 }
 
 impl Delivery {
+    pub(super) fn settings(&self) -> &DeliverySettings {
+        self.snapshot.settings(self.patience)
+    }
+
     /// Delivers, and answers every recipient exactly once.
     pub(super) async fn run(self, answers: Vec<(usize, oneshot::Sender<Outcome>)>) {
         let rule = self.snapshot.policy.rules.for_demand(&self.demand);
@@ -131,7 +136,7 @@ impl Delivery {
             }
         }
         self.fall_back(&walk, book, &mut destination).await;
-        book.no_more_hosts(&say::out_of_time(self.snapshot.delivery.reach_timeout));
+        book.no_more_hosts(&say::out_of_time(self.settings().reach_timeout));
     }
 
     /// Host by host, until every recipient's fate is decided.
@@ -159,7 +164,8 @@ impl Delivery {
             let stop = self.stop(book, &to.route, chosen, until);
             let attempt = self.attempt(walk, book, &stop).await;
             if attempt.reached == Reached::Yes {
-                walk.reached(self.snapshot.delivery.reach_timeout);
+                walk.reached(self.settings().reach_timeout);
+                book.host_reached();
             }
             if is_blocked_by_sts(&attempt.settled) {
                 walk.forbidden = Forbidden::Yes;
@@ -199,6 +205,9 @@ impl Delivery {
             let mut stop = self.stop(book, &to.route, chosen, walk.reach_until);
             stop.way = Way::PlaintextFallback;
             let attempt = self.attempt(walk, book, &stop).await;
+            if attempt.reached == Reached::Yes {
+                book.host_reached();
+            }
             book.host_again(attempt.settled, attempt.tried);
         }
     }
@@ -289,7 +298,7 @@ impl Delivery {
             policy,
             message: &self.message,
             recipients: book.recipients(),
-            settings: &self.snapshot.delivery,
+            settings: self.settings(),
             tls: &self.snapshot.tls,
             next_hop: hasher.finish(),
             may_be_this_host: if bracketed {

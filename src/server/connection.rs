@@ -10,12 +10,12 @@ use super::receiving::{Complete, Pace, Receiving};
 use super::session::{ContentFault, Ended, Event, Next, Session};
 use super::stream::Stream;
 use super::{ServerContext, Shutdown};
-use crate::delivery::outcome::Outcome;
 use crate::ledger::{Ledger, Refusal};
 use crate::message::MessageId;
 use crate::relay::InFlight;
 use crate::smtp::command::{Chunk, Last};
 use crate::smtp::dot::{DotDecoder, LineEnds, Progress};
+use crate::smtp::reply::Reply;
 use futures_util::FutureExt;
 use std::pin::pin;
 use std::sync::Arc;
@@ -138,6 +138,8 @@ impl Connection {
             }
             if let Some(line) = self.input.next_line() {
                 self.renew_settings();
+                let room = self.surroundings.context.submit.room();
+                self.session.know(room);
                 let line = line.map(|at| self.input.line(at));
                 return Ok(self.session.input(Event::Line(line), &mut self.out));
             }
@@ -304,7 +306,7 @@ impl Connection {
         }
     }
 
-    /// Hands the message over and passes its outcomes on, each as soon as it and all before it are
+    /// Hands the message over and passes its replies on, each as soon as it and all before it are
     /// known. If the client goes away, the message is withdrawn.
     async fn deliver(&mut self) -> Result<Next, Ended> {
         let message = self.complete.take().and_then(|complete| {
@@ -321,29 +323,30 @@ impl Connection {
         };
         self.input.narrow();
         self.messages += 1;
-        let mut in_flight = self.surroundings.context.submit.submit(message);
+        let submit = &self.surroundings.context.submit;
+        let mut in_flight = submit.submit(message, self.session.answering());
         for index in 0..self.session.owed() {
-            let outcome = self.outcome(&mut in_flight, index).await?;
-            self.tell(Event::Outcome(outcome.map(|outcome| outcome.reply)));
+            let reply = self.reply(&mut in_flight, index).await?;
+            self.tell(Event::Outcome(reply));
         }
         Ok(Next::ReadLine)
     }
 
-    /// Waits for an outcome; the relay bounds that time. What the client pipelines meanwhile is kept.
-    async fn outcome(
+    /// Waits for a reply; the relay bounds that time. What the client pipelines meanwhile is kept.
+    async fn reply(
         &mut self,
         in_flight: &mut InFlight,
         index: usize,
-    ) -> Result<Option<Outcome>, Ended> {
-        let mut outcome = pin!(in_flight.outcome(index));
-        if let Some(known) = outcome.as_mut().now_or_never() {
+    ) -> Result<Option<Reply>, Ended> {
+        let mut reply = pin!(in_flight.reply(index));
+        if let Some(known) = reply.as_mut().now_or_never() {
             return Ok(known);
         }
         self.flush().await?;
         loop {
             tokio::select! {
                 biased;
-                outcome = &mut outcome => return Ok(outcome),
+                reply = &mut reply => return Ok(reply),
                 read = self.input.fill(&mut self.stream), if self.input.has_room() => {
                     if !read.is_ok_and(|octets| octets > 0) {
                         return Err(Ended::ClientGone);

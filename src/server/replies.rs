@@ -38,6 +38,7 @@ pub(super) enum Say {
     TooBig,
     TooManyRecipients,
     OneRecipient,
+    NoRoomForSecond,
     BareLineEnd,
     NoRoom,
     StoreFailed,
@@ -94,6 +95,12 @@ impl Say {
                 3,
                 "custody \"client\" takes one recipient per transaction over SMTP \
                  (Postfix: TRANSPORT_destination_recipient_limit = 1, or use LMTP)",
+            ),
+            Self::NoRoomForSecond => (
+                452,
+                5,
+                3,
+                "one recipient per transaction now: there is no room to keep what could not be delivered",
             ),
             Self::BareLineEnd => (550, 6, 11, "bare LF or bare CR in the message"),
             Self::NoRoom => (452, 3, 1, "no room to store the message"),

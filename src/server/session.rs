@@ -13,6 +13,7 @@ use super::replies::{self, Say};
 use super::settings::{Protocol, ServerSettings};
 use crate::message::{Content, Message, MessageId, Origin};
 use crate::names::DomainName;
+use crate::relay::{Answering, Replies, Room};
 use crate::smtp::command::{Chunk, Command, CommandError, Hello, InStep, Rcpt};
 use crate::smtp::envelope::{MailFrom, Recipient, Utf8};
 use crate::smtp::reply::Reply;
@@ -83,6 +84,8 @@ pub(super) struct Session {
     owed: usize,
     /// What `client.networks` has come to say since the session began.
     standing_now: Standing,
+    /// Whether a message could be kept, should it come to that.
+    room: Room,
     junk: u32,
     idle: usize,
 }
@@ -100,6 +103,7 @@ impl Session {
             refused: None,
             owed: 0,
             standing_now: client.standing,
+            room: Room::Yes,
             junk: 0,
             idle: 0,
         }
@@ -153,6 +157,22 @@ impl Session {
         if self.transaction.is_none() {
             self.standing_now = admission::client(self.client.address, &settings).standing;
             self.settings = settings;
+        }
+    }
+
+    /// Whether a message could be kept now.
+    pub(super) fn know(&mut self, room: Room) {
+        self.room = room;
+    }
+
+    /// How the message that is handed over is to be answered.
+    pub(super) fn answering(&self) -> Answering {
+        Answering {
+            custody: self.settings.custody,
+            replies: match self.role.protocol {
+                Protocol::Smtp => Replies::One,
+                Protocol::Lmtp => Replies::Each,
+            },
         }
     }
 
@@ -246,6 +266,7 @@ impl Session {
             message_id: facts.message_id,
             tls_required: facts.tls_required,
             received_at,
+            queued: None,
         })
     }
 
@@ -373,8 +394,7 @@ impl Session {
         send(&reply, out)
     }
 
-    /// DSN is not among them: whoever announces it takes over the duty of the success notice, and
-    /// there is nobody here yet to write one (RFC 3461 §5.2.2).
+    /// Whoever announces DSN takes over the duty of the notices (RFC 3461 §5.2.2): only while they can be kept.
     fn extensions(&self) -> Reply {
         let mut lines = vec![
             self.hostname().to_string(),
@@ -386,6 +406,9 @@ impl Session {
             "CHUNKING".to_owned(),
             "XFORWARD IDENT".to_owned(),
         ];
+        if self.room == Room::Yes {
+            lines.push("DSN".to_owned());
+        }
         if self.starttls == StartTls::Offered {
             lines.push("STARTTLS".to_owned());
         }

@@ -9,7 +9,7 @@ use crate::delivery::outcome::{DeliveryResult, Outcome, PossibleDuplicate};
 use crate::ledger::LogAddresses;
 use crate::message::{Message, SpoolLimits};
 use crate::names::DomainName;
-use crate::relay::{Custody, InFlight};
+use crate::relay::{Answering, Custody, Delivering, InFlight, Room};
 use crate::smtp::envelope::Recipient;
 use crate::smtp::reply::Reply;
 use crate::tls::CertificateFiles;
@@ -48,6 +48,7 @@ fn outcome(text: &str) -> Outcome {
         attempts: 1,
         blocked: None,
         missing: None,
+        reached: Reached::Yes,
     }
 }
 
@@ -102,21 +103,25 @@ impl Submit for Relay {
         self.expected.lock().unwrap().push(mailbox);
     }
 
-    fn submit(&self, message: Message) -> InFlight {
+    fn room(&self) -> Room {
+        Room::Yes
+    }
+
+    fn submit(&self, message: Message, _: Answering) -> InFlight {
         let recipients = message.envelope.recipients.len();
         let (answers, outcomes): (Vec<_>, Vec<_>) = (0..recipients)
             .map(|_| oneshot::channel())
             .map(|(sender, receiver)| (Some(sender), receiver))
             .unzip();
         let withdrawn = CancellationToken::new();
-        let guard = withdrawn.clone().drop_guard();
+        let withdraw = withdrawn.clone().drop_guard();
         let submitted = Submitted {
             message,
             answers,
             withdrawn,
         };
         self.submitted.send(submitted).unwrap();
-        InFlight::new(outcomes, Some(guard))
+        InFlight::of_outcomes(Delivering { outcomes, withdraw })
     }
 }
 

@@ -35,6 +35,19 @@ impl Reply {
         }
     }
 
+    /// Reads what [`fmt::Display`] has written; anything else is the text of a 451.
+    pub fn from_line(line: &str) -> Self {
+        let (code, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let code = code.parse().ok().filter(|code| (200..600).contains(code));
+        let (Some(code), rest) = (code, rest) else {
+            return Self::plain(451, line);
+        };
+        match EnhancedStatus::split(rest) {
+            Some((enhanced, text)) => Self::new(code, enhanced, text),
+            None => Self::plain(code, rest),
+        }
+    }
+
     /// A reply without enhanced code: greetings, EHLO, 354 (RFC 2034 §4).
     pub fn plain(code: u16, text: impl Into<String>) -> Self {
         Self {

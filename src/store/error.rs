@@ -22,6 +22,10 @@ pub enum StoreError {
     Io(String),
     #[error("the database has schema {found}, this version knows {known} at most")]
     Newer { found: i64, known: i64 },
+    #[error(
+        "another Sealpost has the database open; two daemons cannot share one, so give each a state_dir of its own"
+    )]
+    InUse,
     #[error("the database is closed")]
     Closed,
     #[error("no thread for the database: {0}")]
@@ -40,6 +44,7 @@ impl StoreError {
             | Self::Locked
             | Self::Io(_)
             | Self::Newer { .. }
+            | Self::InUse
             | Self::Closed
             | Self::Thread(_) => true,
             // A smaller one may fit, and damage may be elsewhere.

@@ -6,6 +6,7 @@
 
 mod error;
 mod failures;
+mod lock;
 mod policies;
 pub mod queue;
 mod reader;
@@ -16,11 +17,22 @@ pub use error::StoreError;
 pub use failures::RememberedFailure;
 pub use policies::StoredPolicy;
 
+use crate::clock;
 use rusqlite::{Connection, Params, Transaction};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::UNIX_EPOCH;
 use tokio::sync::{mpsc, oneshot};
+use writer::Writing;
+
+/// How much free space is left in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tidied {
+    /// As much as is worth while.
+    Done,
+    More,
+}
 
 /// Commands that may wait for a thread; beyond it callers wait to hand theirs in.
 const QUEUE: usize = 256;
@@ -29,6 +41,7 @@ const QUEUE: usize = 256;
 #[derive(Debug, Clone)]
 pub struct Store {
     path: Arc<Path>,
+    run: queue::Run,
     writes: mpsc::Sender<writer::Command>,
     reads: mpsc::Sender<reader::Command>,
 }
@@ -37,10 +50,16 @@ impl Store {
     /// Opens the store; makes file and directory if missing, and brings an older schema up to date.
     /// It blocks: a start-up call.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Self::start(path, schema::open(path)?)
+        let writing = Writing::open(path)?;
+        Self::start(path, writing)
     }
 
-    fn start(path: &Path, writing: Connection) -> Result<Self, StoreError> {
+    /// Opens a store that cannot be written now, for what can be read of it. Each write tries to open it again.
+    pub fn open_for_reading(path: &Path) -> Result<Self, StoreError> {
+        Self::start(path, Writing::later(path))
+    }
+
+    fn start(path: &Path, writing: Writing) -> Result<Self, StoreError> {
         let reading = schema::open_for_reading(path)?;
         let (reads, queue) = mpsc::channel(QUEUE);
         let reader = thread("store reads", move || reader::run(&reading, queue))?;
@@ -48,6 +67,7 @@ impl Store {
         thread("store", move || writer::run(writing, queue, reader))?;
         Ok(Self {
             path: path.into(),
+            run: queue::Run(unix_millis()),
             writes,
             reads,
         })
@@ -57,6 +77,14 @@ impl Store {
     /// seconds, and other reads and writes do not wait; whoever loses interest ends it.
     pub async fn verify(&self) -> Result<(), StoreError> {
         self.read_aside(schema::check_integrity).await
+    }
+
+    /// Gives some of the space back that is free in the file; whether there is more.
+    pub async fn tidy(&self) -> Result<Tidied, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let handed_in = self.writes.send(writer::Command::Tidy(reply)).await;
+        handed_in.map_err(|_| StoreError::Closed)?;
+        answer.await.map_err(|_| StoreError::Closed)?
     }
 
     /// Writes what waits and closes the file. Other handles get [`StoreError::Closed`] from then on.
@@ -72,6 +100,11 @@ impl Store {
         {
             let _ = closed.await;
         }
+    }
+
+    /// This run of the daemon.
+    pub fn run(&self) -> queue::Run {
+        self.run
     }
 
     async fn write(
@@ -160,6 +193,12 @@ fn changed(
 ) -> Result<u64, StoreError> {
     let rows = transaction.prepare_cached(sql)?.execute(parameters)?;
     Ok(rows as u64)
+}
+
+/// Never 0.
+fn unix_millis() -> i64 {
+    let since = clock::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX).max(1)
 }
 
 /// SQLite's integers are signed.

@@ -4,6 +4,7 @@
 //! should wait: that it is a database, as long as it says, and its schema readable.
 
 use super::StoreError;
+use super::lock::{self, Lock};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
@@ -70,7 +71,7 @@ pub(super) const STEPS: [&str; 3] = [
         state       INTEGER NOT NULL, -- 0: waiting, 1: held
         next        INTEGER NOT NULL, -- when it may be attempted
         attempts    INTEGER NOT NULL, -- begun
-        leased      INTEGER NOT NULL, -- 1: an attempt has begun whose end is not written yet
+        leased      INTEGER NOT NULL, -- the run that has begun an attempt whose end is not written; 0: none
         reached     INTEGER NOT NULL, -- 0: no host was reached by the last attempt
         last        INTEGER,          -- the last attempt
         reply       TEXT,             -- what came of it
@@ -81,21 +82,48 @@ pub(super) const STEPS: [&str; 3] = [
     CREATE INDEX recipient_due ON recipient (destination, state, next);
     CREATE INDEX recipient_warn ON recipient (warn) WHERE warn IS NOT NULL;
     CREATE INDEX recipient_held ON recipient (message) WHERE state = 1;
+    CREATE TABLE touched (times INTEGER NOT NULL) STRICT; -- one row
+    INSERT INTO touched (times) VALUES (0);
 ",
 ];
 
-/// Opens or makes the database at `path`, ready for use.
-pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
+/// Pages of the log after which they are copied into the file: what is kept for moments only never is.
+const CHECKPOINT_AT: i64 = 8192;
+/// What the log is cut back to, octets.
+const LOG_LIMIT: i64 = 64 << 20;
+/// What is kept in memory, KiB: the indexes of a long queue, mostly.
+const CACHE: i64 = 32 * 1024;
+/// `PRAGMA auto_vacuum`: free pages can be given back a few at a time.
+const INCREMENTAL: i64 = 2;
+
+/// Opens or makes the database at `path`, ready for use, and for this process alone.
+pub(super) fn open(path: &Path) -> Result<(Connection, Lock), StoreError> {
     if let Some(directory) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
         make_directory(directory)?;
     }
+    let lock = lock::take(path)?;
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "auto_vacuum", INCREMENTAL)?; // before the first page is written
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_AT)?;
+    connection.pragma_update(None, "journal_size_limit", LOG_LIMIT)?;
+    connection.pragma_update(None, "cache_size", -CACHE)?;
+    connection.set_prepared_statement_cache_capacity(64);
     check_beginning(&connection)?;
+    make_shrinkable(&connection)?;
     migrate(&mut connection)?;
-    Ok(connection)
+    Ok((connection, lock))
+}
+
+/// A file of an earlier version is written anew, once.
+fn make_shrinkable(connection: &Connection) -> Result<(), StoreError> {
+    let mode: i64 = connection.pragma_query_value(None, "auto_vacuum", |row| row.get(0))?;
+    if mode != INCREMENTAL {
+        connection.execute_batch("VACUUM")?;
+    }
+    Ok(())
 }
 
 /// A further connection to a database that [`open`] has opened, which cannot change it.

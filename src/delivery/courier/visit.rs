@@ -1,15 +1,18 @@
 //! What one attempt has come to so far: who still waits, what was said to whom, and what it means.
 
 use super::MayBeThisHost;
-use super::{Attempt, Deadlines, Decided, RECIPIENTS_PER_TRANSACTION, Reached, Stop, Way};
+use super::{Attempt, Deadlines, Decided, RECIPIENTS_PER_TRANSACTION, Stop, Way};
 use crate::delivery::connection::{LoopCheck, Mode};
 use crate::delivery::failure::{Failure, Stage};
-use crate::delivery::outcome::{Channel, DeliveryResult, PossibleDuplicate, Scope, Settled, Via};
+use crate::delivery::outcome::{
+    Channel, DeliveryResult, Dsn, PossibleDuplicate, Reached, Scope, Settled, Via,
+};
 use crate::delivery::pool::Ready;
 use crate::delivery::reach::{Freshness, Reuse, Target, Unreached};
 use crate::delivery::replies;
 use crate::delivery::transaction::Fate;
 use crate::delivery::withdrawal::PointOfNoReturn;
+use crate::smtp::extensions::Extension;
 use crate::smtp::reply::Reply;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -105,7 +108,7 @@ impl<'a> Visit<'a> {
         &self,
         address: SocketAddr,
         source: Option<IpAddr>,
-        channel: Channel,
+        (channel, dsn): (Channel, Dsn),
     ) -> Arc<Via> {
         Arc::new(Via {
             mx: self.stop.host.cloned(),
@@ -115,6 +118,7 @@ impl<'a> Visit<'a> {
             level: self.stop.policy.level,
             rule_name: self.stop.policy.rule_name.clone(),
             channel,
+            dsn,
         })
     }
 
@@ -122,8 +126,12 @@ impl<'a> Visit<'a> {
     pub(super) fn take(&mut self, chunk: &[usize], fates: Vec<Fate>, ready: &Ready) {
         let address = ready.key.address;
         let label = self.label(address.ip());
-        let channel = &ready.session.channel;
-        let via = self.via(address, ready.key.source, channel.clone());
+        let dsn = match ready.session.offered.has(Extension::Dsn) {
+            true => Dsn::Offered,
+            false => Dsn::NotOffered,
+        };
+        let channel = (ready.session.channel.clone(), dsn);
+        let via = self.via(address, ready.key.source, channel);
         let refused = |fate: &Fate| matches!(fate, Fate::Failed(f) if f.is_policy_refusal());
         if fates.iter().any(refused) {
             self.refused_over.get_or_insert(address);
@@ -195,7 +203,7 @@ impl<'a> Visit<'a> {
             self.refused_over.get_or_insert(address);
             self.refusals += self.pending.len();
         }
-        let via = self.via(address, None, Channel::None);
+        let via = self.via(address, None, (Channel::None, Dsn::NotOffered));
         let label = self.label(address.ip());
         for at in std::mem::take(&mut self.pending) {
             let settled = self.settle(&label, Fate::Failed(failure.clone()), &via);

@@ -21,7 +21,7 @@ pub(in crate::server) enum Event<'a> {
     ChunkFaulty(ContentFault),
     /// The whole content was read: the facts of its header, or why it is not kept.
     Content(Result<&'a HeaderFacts, ContentFault>),
-    /// What became of the next recipient whose reply is owed.
+    /// The next reply that is owed.
     Outcome(Option<Reply>),
     /// The client was silent, or too slow, for too long.
     Idle,

@@ -4,7 +4,7 @@ use super::{
     Chunk, ContentFault, HeaderFacts, Hello, MailFrom, Next, Protocol, Rcpt, Recipient, Reply, Say,
     Session, Utf8, say, send,
 };
-use crate::relay::Custody;
+use crate::relay::{Custody, Room};
 use crate::smtp::address::{ForwardPath, MailDomain, Mailbox};
 use crate::smtp::envelope::Envelope;
 
@@ -117,18 +117,22 @@ impl Session {
         }
     }
 
-    /// SMTP has one reply for all recipients; where the client keeps custody, they cannot differ.
+    /// SMTP has one reply for all recipients: where the client keeps custody, their outcomes cannot differ.
     fn most_recipients(&self) -> Most {
         let limit = self.settings.max_recipients;
+        let one = |refusal| Most { count: 1, refusal };
         match (self.role.protocol, self.settings.custody) {
-            (Protocol::Smtp, Custody::Client) if limit > 1 => Most {
-                count: 1,
-                refusal: Say::OneRecipient,
-            },
-            (Protocol::Smtp | Protocol::Lmtp, Custody::Client) => Most {
-                count: limit,
-                refusal: Say::TooManyRecipients,
-            },
+            (Protocol::Smtp, Custody::Client) if limit > 1 => one(Say::OneRecipient),
+            // Differing outcomes could not be kept.
+            (Protocol::Smtp, Custody::Auto) if limit > 1 && self.room == Room::No => {
+                one(Say::NoRoomForSecond)
+            }
+            (Protocol::Smtp | Protocol::Lmtp, Custody::Auto | Custody::Client | Custody::Queue) => {
+                Most {
+                    count: limit,
+                    refusal: Say::TooManyRecipients,
+                }
+            }
         }
     }
 

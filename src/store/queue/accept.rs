@@ -1,6 +1,6 @@
 //! Into custody.
 
-use super::{HostReached, NewMessage, NewRecipient, UnderWay, WAITING, column};
+use super::{HostReached, NewMessage, NewRecipient, WAITING, column};
 use crate::store::{Store, StoreError};
 use rusqlite::{Transaction, params};
 
@@ -76,7 +76,7 @@ fn insert_recipient(
         WAITING,
         column(progress.next),
         progress.attempts,
-        progress.under_way == UnderWay::Yes,
+        progress.under_way.to_column(),
         progress.reached == HostReached::Yes,
         progress.last.map(column),
         progress.reply,

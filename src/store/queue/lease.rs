@@ -2,7 +2,7 @@
 //! so that a crash never makes a host be called in a loop.
 
 use super::rows::{self, StoredMessage, StoredRecipient, recipient_columns, recipient_of};
-use super::{Millis, WAITING, column};
+use super::{Millis, Run, WAITING, column};
 use crate::store::{Store, StoreError};
 use bytes::Bytes;
 use rusqlite::{OptionalExtension as _, Transaction, params};
@@ -11,16 +11,17 @@ use std::sync::Arc;
 
 const DUE: &str = "SELECT DISTINCT message FROM (
         SELECT message FROM recipient
-        WHERE destination = ?1 AND state = ?2 AND next <= ?3 ORDER BY next LIMIT ?4)";
+        WHERE destination = ?1 AND state = ?2 AND next <= ?3 AND leased <> ?5 ORDER BY next LIMIT ?4)";
 
 const RECIPIENTS: &str = concat!(
     "SELECT ",
     recipient_columns!(),
     " FROM recipient r INDEXED BY recipient_message
-    WHERE r.message = ?1 AND r.destination = ?2 AND r.state = ?3 AND r.next <= ?4 ORDER BY r.number"
+    WHERE r.message = ?1 AND r.destination = ?2 AND r.state = ?3 AND r.next <= ?4 AND r.leased <> ?5
+    ORDER BY r.number"
 );
 
-const TAKE: &str = "UPDATE recipient SET leased = 1, attempts = ?2, next = ?3, last = ?4
+const TAKE: &str = "UPDATE recipient SET leased = ?5, attempts = ?2, next = ?3, last = ?4
     WHERE number = ?1";
 
 const CONTENT: &str = "SELECT octets FROM content WHERE message = ?1";
@@ -46,11 +47,13 @@ pub struct Lease {
 }
 
 impl Store {
-    /// Takes up what is due at a destination, the longest overdue first. On disk when it is answered. Of each
-    /// recipient it says how it stood before, but that the attempt about to begin is counted and `next` is when
-    /// another may: an attempt that is still under way was cut off, and may have succeeded.
+    /// Takes up what is due at a destination, the longest overdue first; nothing that this run is attempting
+    /// already. On disk when it is answered. Of each recipient it says how it stood before, but that the attempt
+    /// about to begin is counted and `next` is when another may: an attempt that is still under way was cut off,
+    /// and may have succeeded.
     pub async fn lease(&self, lease: Lease) -> Result<Vec<StoredMessage>, StoreError> {
-        self.change(move |transaction| take_up(transaction, &lease))
+        let run = self.run();
+        self.change(move |transaction| take_up(transaction, &lease, run))
             .await
     }
 
@@ -65,9 +68,19 @@ impl Store {
     }
 }
 
-fn take_up(transaction: &Transaction<'_>, lease: &Lease) -> Result<Vec<StoredMessage>, StoreError> {
+fn take_up(
+    transaction: &Transaction<'_>,
+    lease: &Lease,
+    run: Run,
+) -> Result<Vec<StoredMessage>, StoreError> {
     let mut statement = transaction.prepare_cached(DUE)?;
-    let due = params![lease.destination, WAITING, column(lease.now), lease.most];
+    let due = params![
+        lease.destination,
+        WAITING,
+        column(lease.now),
+        lease.most,
+        run.0
+    ];
     let numbers: Vec<i64> = statement
         .query_map(due, |row| row.get(0))?
         .collect::<Result<_, _>>()?;
@@ -76,7 +89,7 @@ fn take_up(transaction: &Transaction<'_>, lease: &Lease) -> Result<Vec<StoredMes
         // Without its message a recipient is nobody's.
         let message = rows::message(transaction, number)?
             .ok_or_else(|| StoreError::Corrupt(format!("no message {number}")))?;
-        let recipients = recipients(transaction, number, lease)?;
+        let recipients = recipients(transaction, number, (lease, run))?;
         leased.push(StoredMessage {
             recipients,
             ..message
@@ -88,10 +101,16 @@ fn take_up(transaction: &Transaction<'_>, lease: &Lease) -> Result<Vec<StoredMes
 fn recipients(
     transaction: &Transaction<'_>,
     message: i64,
-    lease: &Lease,
+    (lease, run): (&Lease, Run),
 ) -> Result<Vec<StoredRecipient>, StoreError> {
     let mut statement = transaction.prepare_cached(RECIPIENTS)?;
-    let due = params![message, lease.destination, WAITING, column(lease.now)];
+    let due = params![
+        message,
+        lease.destination,
+        WAITING,
+        column(lease.now),
+        run.0
+    ];
     let mut recipients: Vec<StoredRecipient> = statement
         .query_map(due, recipient_of)?
         .collect::<Result<_, _>>()?;
@@ -101,7 +120,13 @@ fn recipients(
         progress.attempts = progress.attempts.saturating_add(1);
         progress.next = (lease.retry.0)(progress.attempts);
         let (next, last) = (column(progress.next), column(lease.now));
-        take.execute(params![recipient.number, progress.attempts, next, last])?;
+        take.execute(params![
+            recipient.number,
+            progress.attempts,
+            next,
+            last,
+            run.0
+        ])?;
     }
     Ok(recipients)
 }

@@ -78,7 +78,28 @@ pub struct Progress {
 pub enum UnderWay {
     #[default]
     No,
-    Yes,
+    /// Who has begun it: if that is not this run of the daemon, it was cut off.
+    In(Run),
+}
+
+/// One run of the daemon: the time of its start, in UNIX milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run(pub(super) i64);
+
+impl UnderWay {
+    fn from_column(run: i64) -> Self {
+        match run {
+            0 => Self::No,
+            run => Self::In(Run(run)),
+        }
+    }
+
+    fn to_column(self) -> i64 {
+        match self {
+            Self::No => 0,
+            Self::In(Run(run)) => run,
+        }
+    }
 }
 
 /// Whether the last attempt has reached a host.

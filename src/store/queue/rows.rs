@@ -87,10 +87,7 @@ pub(super) fn recipient_of(row: &Row<'_>) -> rusqlite::Result<StoredRecipient> {
         progress: Progress {
             next: unsigned(row, 6)?,
             attempts: row.get(7)?,
-            under_way: match row.get(8)? {
-                true => UnderWay::Yes,
-                false => UnderWay::No,
-            },
+            under_way: UnderWay::from_column(row.get(8)?),
             reached: match row.get(9)? {
                 true => HostReached::Yes,
                 false => HostReached::No,

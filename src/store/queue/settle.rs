@@ -1,15 +1,16 @@
 //! What became of recipients is written, together with the notices that it gives rise to.
 
 use super::accept::{Placed, insert};
-use super::{HostReached, NewMessage, Progress, UnderWay, column};
+use super::{HostReached, NewMessage, Progress, column};
 use crate::store::{Store, StoreError};
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
 const REMOVE: &str = "DELETE FROM recipient WHERE number = ?1 AND message = ?2";
 
-const KEEP: &str =
-    "UPDATE recipient SET next = ?2, attempts = ?3, leased = ?4, reached = ?5, last = ?6,
-    reply = ?7, host = ?8, warn = ?9 WHERE number = ?1";
+const KEEP: &str = "UPDATE recipient SET next = ?2, attempts = ?3, leased = ?4, reached = ?5,
+    last = ?6, reply = ?7, host = ?8 WHERE number = ?1 AND message = ?9";
+
+const WARNED: &str = "UPDATE recipient SET warn = NULL WHERE number = ?1 AND message = ?2";
 
 const LEFT: &str = "SELECT 1 FROM recipient WHERE message = ?1 LIMIT 1";
 
@@ -24,11 +25,13 @@ pub struct Settlement {
     /// Who needs nothing more.
     pub done: Vec<i64>,
     pub kept: Vec<Kept>,
+    /// Of whom no warning is due any more.
+    pub warned: Vec<i64>,
     /// What is to be told of it.
     pub notices: Vec<NewMessage>,
 }
 
-/// A recipient who goes on waiting.
+/// A recipient who goes on waiting; when a warning is due is not changed by it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
     pub number: i64,
@@ -83,13 +86,18 @@ fn settle(
             kept.number,
             column(progress.next),
             progress.attempts,
-            progress.under_way == UnderWay::Yes,
+            progress.under_way.to_column(),
             progress.reached == HostReached::Yes,
             progress.last.map(column),
             progress.reply,
             progress.host,
-            progress.warn.map(column),
+            message,
         ])?;
+    }
+    for number in &settlement.warned {
+        transaction
+            .prepare_cached(WARNED)?
+            .execute(params![number, message])?;
     }
     match settlement.done.is_empty() {
         true => Ok(None),

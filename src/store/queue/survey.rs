@@ -17,7 +17,7 @@ const EXPIRED: &str = concat!(
     "SELECT ",
     message_columns!(),
     " FROM message m INDEXED BY message_expires
-    WHERE m.expires <= ?1 AND m.expires > ?2 ORDER BY m.expires LIMIT ?3"
+    WHERE m.expires <= ?1 AND (m.expires, m.number) > (?2, ?3) ORDER BY m.expires, m.number LIMIT ?4"
 );
 
 const WARNED: &str = "SELECT DISTINCT message FROM (
@@ -81,16 +81,16 @@ impl Store {
         .await
     }
 
-    /// Messages whose time is over, by the end of it; those after `after` only.
+    /// Messages whose time is over, by the end of it and number; those after `after` only.
     pub async fn expired(
         &self,
         now: Millis,
-        after: Millis,
+        after: (Millis, i64),
         most: u32,
     ) -> Result<Vec<StoredMessage>, StoreError> {
         let read = self.read(move |connection| {
             let mut statement = connection.prepare_cached(EXPIRED)?;
-            let over = params![column(now), column(after), most];
+            let over = params![column(now), column(after.0), after.1, most];
             let found = statement.query_map(over, message_of)?;
             let found: Vec<StoredMessage> = found.collect::<Result<_, _>>()?;
             found
@@ -114,6 +114,23 @@ impl Store {
                 }
             }
             Ok(found)
+        });
+        read.await
+    }
+
+    /// Whether anything can be written: something is.
+    pub async fn touch(&self) -> Result<(), StoreError> {
+        self.write(|transaction| changed(transaction, "UPDATE touched SET times = times + 1", []))
+            .await
+            .map(drop)
+    }
+
+    /// Whether there is a message of that id.
+    pub async fn is_in_queue(&self, id: &str) -> Result<bool, StoreError> {
+        let id = id.to_owned();
+        let read = self.read(move |connection| {
+            let mut statement = connection.prepare_cached("SELECT 1 FROM message WHERE id = ?1")?;
+            Ok(statement.exists([id])?)
         });
         read.await
     }

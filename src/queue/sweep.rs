@@ -1,0 +1,233 @@
+//! What time alone brings: warnings, the end of patience, and the figures that tell how the queue fares.
+
+use super::details::{Details, Kind};
+use super::notices::{About, Gathered, Told};
+use super::{Queue, now, recipient_of};
+use crate::message::{Content, EightBit, TlsRequired};
+use crate::smtp::address::ReversePath;
+use crate::smtp::envelope::{Body, MailFrom, Utf8};
+use crate::smtp::reply::Reply;
+use crate::smtp::status::EnhancedStatus;
+use crate::store::StoreError;
+use crate::store::queue::{
+    Millis, RecipientState, Settlement, StoredMessage, StoredRecipient, Totals, UnderWay,
+};
+use std::time::{Duration, Instant};
+
+/// How often it is looked.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// Messages that are looked at in one go.
+const STEP: u32 = 50;
+/// By how much longer than counting takes nothing is counted.
+const COUNTING_SHARE: u32 = 20;
+
+/// A stored message with what is needed to tell of it.
+struct Known {
+    about: About,
+    stored: StoredMessage,
+}
+
+impl Queue {
+    /// Sweeps until the queue ends.
+    pub async fn sweep(self) {
+        let draining = self.parts.lifetime.draining.clone();
+        let sweeping = async {
+            let mut count_again = Instant::now();
+            loop {
+                if let Err(error) = self.sweep_once().await {
+                    self.parts.ledger.queue_unreadable(&error);
+                }
+                if Instant::now() >= count_again {
+                    let took = self.count().await;
+                    count_again = Instant::now() + took * COUNTING_SHARE;
+                }
+                tokio::time::sleep(INTERVAL).await;
+            }
+        };
+        tokio::select! {
+            () = draining.cancelled() => {}
+            () = sweeping => {}
+        }
+    }
+
+    async fn sweep_once(&self) -> Result<(), StoreError> {
+        loop {
+            let due = self.parts.store.warnings(now(), STEP).await?;
+            let last = due.len() < STEP as usize;
+            for message in due {
+                self.warn(message).await;
+            }
+            if last {
+                break;
+            }
+        }
+        let mut after = (0, 0);
+        loop {
+            let over = self.parts.store.expired(now(), after, STEP).await?;
+            let Some(last) = over.last() else { break };
+            after = (last.expires, last.number);
+            for message in over {
+                self.expire(message).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the sender that some recipients still wait.
+    async fn warn(&self, stored: StoredMessage) {
+        let now = now();
+        let is_due =
+            |recipient: &&StoredRecipient| recipient.progress.warn.is_some_and(|at| at <= now);
+        let due: Vec<StoredRecipient> = stored.recipients.iter().filter(is_due).cloned().collect();
+        let mut told = Gathered::default();
+        let known = self.known(stored).await;
+        for recipient in &due {
+            let reply = self.last_reply(recipient);
+            if let Ok(parsed) = recipient_of(recipient) {
+                told.delayed(Told::of_kept(parsed, reply, &recipient.progress));
+            }
+        }
+        let about = About {
+            until: Some(known.stored.expires),
+            ..known.about
+        };
+        let notices = match self.notices(&about, told, now).await {
+            Ok(notices) => notices,
+            Err(error) => return self.parts.ledger.queue_unreadable(&error),
+        };
+        let settlement = Settlement {
+            message: known.stored.number,
+            warned: due.iter().map(|recipient| recipient.number).collect(),
+            notices,
+            ..Settlement::default()
+        };
+        self.write_down(settlement, &known.stored.id).await;
+    }
+
+    /// Gives up who waits for a destination that is not attempted; the others have a last attempt.
+    async fn expire(&self, stored: StoredMessage) {
+        let over: Vec<StoredRecipient> = stored
+            .recipients
+            .iter()
+            .filter(|recipient| self.is_hopeless(recipient))
+            .cloned()
+            .collect();
+        if over.is_empty() {
+            return;
+        }
+        let known = self.known(stored).await;
+        let mut told = Gathered::default();
+        for recipient in &over {
+            let reply = self.last_reply(recipient);
+            if let Ok(parsed) = recipient_of(recipient) {
+                self.parts.ledger.expired_in_store(
+                    &known.stored.id,
+                    &known.about.from.path,
+                    &parsed,
+                    &reply,
+                );
+                told.failed(Told::of_kept(parsed, reply, &recipient.progress).expired());
+            }
+        }
+        let notices = match self.notices(&known.about, told, now()).await {
+            Ok(notices) => notices,
+            Err(error) => return self.parts.ledger.queue_unreadable(&error),
+        };
+        let settlement = Settlement {
+            message: known.stored.number,
+            done: over.iter().map(|recipient| recipient.number).collect(),
+            notices,
+            ..Settlement::default()
+        };
+        self.write_down(settlement, &known.stored.id).await;
+    }
+
+    fn is_hopeless(&self, recipient: &StoredRecipient) -> bool {
+        recipient.state == RecipientState::Waiting
+            && recipient.progress.under_way == UnderWay::No
+            && self
+                .parts
+                .schedule
+                .suspension(&recipient.destination)
+                .is_some()
+    }
+
+    /// Why a recipient waits.
+    fn last_reply(&self, recipient: &StoredRecipient) -> Reply {
+        let kept = recipient.progress.reply.clone();
+        let of_destination = || {
+            let suspension = self.parts.schedule.suspension(&recipient.destination);
+            suspension.map(|suspension| suspension.reply)
+        };
+        match kept.or_else(of_destination) {
+            Some(text) => Reply::from_line(&text),
+            None => Reply::new(451, EnhancedStatus::new(4, 4, 1), "not attempted yet"),
+        }
+    }
+
+    /// What can be said of a message, also where something of it cannot be read any more.
+    async fn known(&self, stored: StoredMessage) -> Known {
+        let details = Details::from_json(&stored.details).unwrap_or_default();
+        let facts = details.facts(&stored.sender, stored.size).ok();
+        let eight_bit = facts.as_ref().map_or(EightBit::No, |facts| facts.eight_bit);
+        let content = match self.content(&stored, eight_bit).await {
+            Ok(content) => content,
+            Err(problem) => {
+                self.parts.ledger.unreadable(&stored.id, &problem);
+                Content::from_octets(bytes::Bytes::new())
+            }
+        };
+        let nobody = MailFrom {
+            path: ReversePath::Null,
+            size: None,
+            body: Body::SevenBit,
+            utf8: Utf8::NotNeeded,
+            ret: None,
+            envid: None,
+        };
+        let needs_utf8 = facts
+            .as_ref()
+            .map_or(Utf8::NotNeeded, |facts| facts.needs_utf8);
+        let tls_required = facts
+            .as_ref()
+            .map_or(TlsRequired::Unsaid, |facts| facts.tls_required);
+        let about = About {
+            kind: match facts {
+                Some(_) => details.kind,
+                None => Kind::LastResort,
+            },
+            id: stored.id.clone(),
+            message_id: details.message_id.clone(),
+            from: facts.map_or(nobody, |facts| facts.from),
+            needs_utf8,
+            tls_required,
+            received: stored.received,
+            until: None,
+            content,
+        };
+        Known { about, stored }
+    }
+
+    /// Counts what there is; how long that took.
+    async fn count(&self) -> Duration {
+        let began = Instant::now();
+        match self.parts.store.totals().await {
+            Ok(totals) => self.tell(&totals, now()),
+            Err(error) => self.parts.ledger.queue_unreadable(&error),
+        }
+        began.elapsed()
+    }
+
+    fn tell(&self, totals: &Totals, now: Millis) {
+        let age = |since: Option<Millis>| {
+            Duration::from_millis(since.map_or(0, |since| now.saturating_sub(since)))
+        };
+        let active = self.parts.schedule.active() as u64;
+        let loose = totals.messages.saturating_sub(totals.held);
+        let active = active.min(loose);
+        let ledger = &self.parts.ledger;
+        ledger.queue_state("active", active, None);
+        ledger.queue_state("waiting", loose - active, Some(age(totals.oldest)));
+        ledger.queue_state("held", totals.held, Some(age(totals.oldest_held)));
+    }
+}
