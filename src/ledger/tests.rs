@@ -1,6 +1,6 @@
 use super::event::{Mail, tell};
 use super::*;
-use crate::delivery::outcome::{PlaintextCause, PolicyBlock, PossibleDuplicate};
+use crate::delivery::outcome::{Dsn, PlaintextCause, PolicyBlock, PossibleDuplicate};
 use crate::names::{DomainName, MxHost};
 use crate::policy::{CertificateProblem, Level, TlsVersion};
 use crate::smtp::address::{MailDomain, Mailbox, ReversePath};
@@ -352,6 +352,7 @@ fn told(
         client: "127.0.0.1",
         from,
         size: 1234,
+        queued: None,
     };
     tracing::subscriber::with_default(subscriber, || {
         let elapsed = Duration::from_micros(1_234_567);

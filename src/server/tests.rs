@@ -5,7 +5,7 @@ mod starttls;
 mod transactions;
 
 use super::*;
-use crate::delivery::outcome::{DeliveryResult, Outcome, PossibleDuplicate};
+use crate::delivery::outcome::{DeliveryResult, Outcome, PossibleDuplicate, Reached};
 use crate::ledger::LogAddresses;
 use crate::message::{Message, SpoolLimits};
 use crate::names::DomainName;

@@ -212,20 +212,20 @@ async fn an_older_schema_is_brought_up_to_date() {
         .unwrap()
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .unwrap();
-    assert_eq!(version, 2);
+    assert_eq!(version, 3);
 }
 
 #[tokio::test]
 async fn a_full_disk_is_an_error_and_no_end() {
     let (_directory, path) = place();
-    let connection = schema::open(&path).unwrap();
+    let (connection, lock) = schema::open(&path).unwrap();
     let pages: i64 = connection
         .query_row("PRAGMA page_count", [], |row| row.get(0))
         .unwrap();
     connection
         .pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
         .unwrap();
-    let store = Store::start(&path, connection).unwrap();
+    let store = Store::start(&path, Writing::of(&path, (connection, lock))).unwrap();
     store
         .remember_tls_failure(failure("small.test", 1))
         .await
@@ -266,4 +266,5 @@ fn errors_of_sqlite_keep_their_kind() {
 }
 
 mod policies;
+mod queue;
 mod threads;

@@ -48,6 +48,14 @@ impl Writing {
         })
     }
 
+    #[cfg(test)]
+    pub(super) fn of(path: &Path, open: (Connection, Lock)) -> Self {
+        Self {
+            open: Some(open),
+            ..Self::later(path)
+        }
+    }
+
     /// To be opened by the first write.
     pub(super) fn later(path: &Path) -> Self {
         Self {

@@ -87,14 +87,14 @@ pub enum UnderWay {
 pub struct Run(pub(super) i64);
 
 impl UnderWay {
-    fn from_column(run: i64) -> Self {
+    pub(super) fn from_column(run: i64) -> Self {
         match run {
             0 => Self::No,
             run => Self::In(Run(run)),
         }
     }
 
-    fn to_column(self) -> i64 {
+    pub(super) fn to_column(self) -> i64 {
         match self {
             Self::No => 0,
             Self::In(Run(run)) => run,

@@ -233,7 +233,7 @@ async fn a_row_that_cannot_be_right_is_an_error() {
 #[test]
 fn no_question_reads_everything() {
     let (_directory, path) = place();
-    let connection = schema::open(&path).unwrap();
+    let (connection, _lock) = schema::open(&path).unwrap();
     for (sql, index) in [
         (ONE, "sqlite_autoindex_sts_policy_1"),
         (IN_ORDER, "sqlite_autoindex_sts_policy_1"),

@@ -42,20 +42,20 @@ async fn reads_do_not_wait_for_a_write_under_way() {
     let (_directory, path) = place();
     let store = Store::open(&path).unwrap();
     store.put_sts_policy(policy("a.test")).await.unwrap();
-    let (begin, begun) = oneshot::channel();
+    let (begin, mut begun) = tokio::sync::mpsc::channel(1);
     let (go, gone) = std::sync::mpsc::channel::<()>();
     let mut writing = tokio::task::JoinSet::new();
     let writer = store.clone();
     writing.spawn(async move {
         let write = writer.write(move |transaction| {
             let rows = changed(transaction, "DELETE FROM sts_policy", []);
-            begin.send(()).unwrap();
+            begin.try_send(()).unwrap();
             let _ = gone.recv_timeout(Duration::from_secs(20));
             rows
         });
         write.await
     });
-    begun.await.unwrap();
+    begun.recv().await.unwrap();
     let began = Instant::now();
     for _ in 0..10 {
         assert_eq!(store.sts_policy("a.test").await, Ok(Some(policy("a.test"))));
@@ -113,14 +113,14 @@ async fn a_reader_cannot_write() {
 #[tokio::test]
 async fn a_full_disk_leaves_reading_alone() {
     let (_directory, path) = place();
-    let connection = schema::open(&path).unwrap();
+    let (connection, lock) = schema::open(&path).unwrap();
     let pages: i64 = connection
         .query_row("PRAGMA page_count", [], |row| row.get(0))
         .unwrap();
     connection
         .pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
         .unwrap();
-    let store = Store::start(&path, connection).unwrap();
+    let store = Store::start(&path, Writing::of(&path, (connection, lock))).unwrap();
     store.put_sts_policy(policy("a.test")).await.unwrap();
     let large = StoredPolicy {
         policy: "x".repeat(100_000),
@@ -135,14 +135,14 @@ async fn a_full_disk_leaves_reading_alone() {
 #[tokio::test]
 async fn what_cannot_be_written_can_be_read() {
     let (_directory, path) = place();
-    let connection = schema::open(&path).unwrap();
+    let (connection, lock) = schema::open(&path).unwrap();
     connection
         .execute_batch(
             "INSERT INTO sts_policy (domain, id, mode, policy, fetched, expires, used, refresh)
              VALUES ('a.test', '1', 'none', '', 1, 2, 3, 4); PRAGMA query_only = ON",
         )
         .unwrap();
-    let store = Store::start(&path, connection).unwrap();
+    let store = Store::start(&path, Writing::of(&path, (connection, lock))).unwrap();
     let refused = store.put_sts_policy(policy("a.test")).await;
     assert!(
         matches!(refused, Err(StoreError::ReadOnly(_))),
