@@ -21,7 +21,6 @@ pub mod dane;
 pub mod delivery;
 pub mod discovery;
 pub mod dns;
-pub mod dsn;
 pub mod https;
 pub mod ledger;
 pub mod message;
