@@ -2,6 +2,7 @@
 
 use crate::message::MessageId;
 use crate::names::DomainName;
+use crate::smtp::date::rfc5322_date;
 use std::fmt::Write;
 use std::net::IpAddr;
 use std::time::SystemTime;
@@ -40,7 +41,7 @@ impl Trace<'_> {
             self.hostname,
             self.with,
             self.id,
-            date(self.now),
+            rfc5322_date(self.now),
         );
         field
     }
@@ -55,12 +56,6 @@ fn harmless(helo: &str) -> String {
             _ => '?',
         })
         .collect()
-}
-
-/// RFC 5322 §3.3, in UTC.
-fn date(now: SystemTime) -> String {
-    let now = jiff::Timestamp::try_from(now).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    now.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()
 }
 
 /// Whether this daemon wrote a Received field: its name, its mark and one of its ids.

@@ -6,7 +6,6 @@
 mod error;
 mod parameters;
 mod xforward;
-mod xtext;
 
 pub use error::{CommandError, InStep};
 

@@ -3,8 +3,10 @@
 
 pub mod address;
 pub mod command;
+pub mod date;
 pub mod dot;
 pub mod envelope;
 pub mod extensions;
 pub mod reply;
 pub mod status;
+pub mod xtext;

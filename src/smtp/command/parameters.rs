@@ -1,7 +1,8 @@
 //! The parameters of MAIL and RCPT (RFC 5321 §4.1.2, Mail-parameters).
 
-use super::{CommandError, xtext};
+use super::CommandError;
 use crate::smtp::envelope::{Body, Ret, Utf8};
+use crate::smtp::xtext;
 
 /// Longest ENVID before encoding (RFC 3461 §4.4).
 const MAX_ENVID: usize = 100;

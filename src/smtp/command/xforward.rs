@@ -1,6 +1,7 @@
 //! XFORWARD (Postfix's XFORWARD_README): of its attributes only IDENT is used.
 
-use super::{CommandError, xtext};
+use super::CommandError;
+use crate::smtp::xtext;
 
 /// Longest IDENT kept, characters; queue ids are far shorter.
 const MAX_IDENT: usize = 100;

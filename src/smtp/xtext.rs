@@ -1,7 +1,7 @@
 //! xtext (RFC 3461 §4): printable ASCII with `+HH` for the rest.
 
 /// The decoded octets; `None` if it is no xtext.
-pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
+pub fn decode(text: &str) -> Option<Vec<u8>> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut octets = text.bytes();
     while let Some(octet) = octets.next() {
