@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const RANKS: &[&[&str]] = &[
     &["names"],
     &["smtp", "dane", "mta_sts"],
-    &["policy"],
+    &["policy", "dsn"],
     &["clock"],
     &["dns", "tls", "store", "message"],
     &["https"],
@@ -54,7 +54,7 @@ const HOMES: &[(&str, &[&str])] = &[
 /// What pure code does not do.
 const IMPURE: &[&str] = &["async", "await", "tracing", "tokio"];
 
-const CORE: &[&str] = &["names", "smtp", "dane", "mta_sts", "policy"];
+const CORE: &[&str] = &["names", "smtp", "dane", "mta_sts", "policy", "dsn"];
 
 #[test]
 fn the_ranking_holds() {
