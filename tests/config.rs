@@ -28,7 +28,7 @@ fn file(text: &str) -> (tempfile::TempDir, String) {
 #[test]
 fn what_is_wrong_is_said_with_its_place_and_exit_code_2() {
     let (_dir, path) = file(
-        "hostname = \"relay.example.net\"\n[client]\nnetwork = []\n[relay]\ncustody = \"queue\"\n",
+        "hostname = \"relay.example.net\"\n[client]\nnetwork = []\n[relay]\ncustody = \"quue\"\n",
     );
     for words in [
         &["config", "check", "--config", &path][..],
@@ -43,7 +43,7 @@ fn what_is_wrong_is_said_with_its_place_and_exit_code_2() {
             text(&output.stderr),
             format!(
                 "{path}:3:1: client.network: there is no key \"network\"; did you mean \"networks\"?\n\
-                 {path}:5:11: relay.custody: \"queue\" is not in this version; write \"client\"\n"
+                 {path}:5:11: relay.custody: cannot be \"quue\"; did you mean \"queue\"?\n"
             ),
             "{words:?}"
         );

@@ -37,6 +37,8 @@ const FIELDS: &[&str] = &[
     "size",
     "attempts",
     "elapsed",
+    "queue_age",
+    "queue_attempt",
     "possible_duplicate",
     "source",
     "rule",

@@ -71,8 +71,8 @@ async fn config_check_says_yes_or_where_and_how_to_mend() {
         ),
         ("hostname = 'r.test'\n[client\n", "2:"),
         (
-            "hostname = 'r.test'\n[relay]\ncustody = 'auto'\n",
-            "3:11: relay.custody: \"auto\" is not in this version",
+            "hostname = 'r.test'\n[relay]\ncustody = 'atuo'\n",
+            "3:11: relay.custody: cannot be \"atuo\"",
         ),
     ] {
         let said = check(text);

@@ -43,6 +43,7 @@ async fn exactly_what_is_offered_is_announced() {
     let mut keywords = vec![
         "8BITMIME",
         "CHUNKING",
+        "DSN",
         "ENHANCEDSTATUSCODES",
         "PIPELINING",
         "SIZE 7340032",
@@ -195,7 +196,6 @@ async fn parameters_that_are_not_announced_are_refused() {
         ),
         ("RCPT TO:<x@a.test> FOO", 555, "5.5.4"),
         ("RCPT TO:<x@@a.test>", 501, "5.1.3"),
-        // Taken and passed on, though not announced.
         (
             "RCPT TO:<x@a.test> NOTIFY=FAILURE,DELAY ORCPT=rfc822;x@a.test",
             250,

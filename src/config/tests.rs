@@ -38,7 +38,7 @@ fn an_empty_file_gives_the_documented_defaults() {
         (server.max_sessions, server.max_recipients, server.hop_limit),
         (1000, 1000, 50)
     );
-    assert_eq!(server.custody, Custody::Client);
+    assert_eq!(server.custody, Custody::Auto);
     let delivery = &config.delivery;
     assert_eq!(delivery.reach_timeout, Duration::from_secs(90));
     assert_eq!(delivery.deadline, Duration::from_secs(300));

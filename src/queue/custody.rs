@@ -325,3 +325,7 @@ pub(super) fn is_passing(reply: &Reply) -> bool {
         Severity::Positive | Severity::Intermediate | Severity::Permanent => false,
     }
 }
+
+#[cfg(test)]
+#[path = "custody_tests.rs"]
+mod tests;

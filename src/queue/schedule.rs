@@ -321,3 +321,7 @@ impl Drop for Slot {
         self.schedule.changed.notify_one();
     }
 }
+
+#[cfg(test)]
+#[path = "schedule_tests.rs"]
+mod tests;

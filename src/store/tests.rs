@@ -182,7 +182,7 @@ fn a_newer_schema_is_left_alone() {
         Store::open(&path).unwrap_err(),
         StoreError::Newer {
             found: 99,
-            known: 2
+            known: 3
         }
     );
 }

@@ -50,12 +50,24 @@ const PROBLEMS: &[(&str, &str)] = &[
         "3:16: client.idle_timeout: is an integer; write a time as \"90s\" or \"9m30s\"",
     ),
     (
-        "[relay]\ncustody = \"auto\"",
-        "3:11: relay.custody: \"auto\" is not in this version; write \"client\"",
+        "[relay]\ncustody = \"quue\"",
+        "3:11: relay.custody: cannot be \"quue\"; did you mean \"queue\"?",
     ),
     (
-        "[relay]\ncustody = \"queue\"",
-        "3:11: relay.custody: \"queue\" is not in this version; write \"client\"",
+        "[queue]\nretry = []",
+        "3:9: queue.retry: has no time, or one of zero; write [\"1m\", \"5m\", \"30m\"]",
+    ),
+    (
+        "[queue]\nexpire = \"1h\"",
+        "2:1: queue.delay_warning: is not below queue.expire (1h); lower it, or write \"0s\" for no warnings",
+    ),
+    (
+        "[queue]\ndsn_via = \"[127.0.0.1\"",
+        "3:11: queue.dsn_via: is no next hop",
+    ),
+    (
+        "[queue]\npostmaster = \"postmaster\"",
+        "3:14: queue.postmaster: is no address",
     ),
     (
         "[relay]\ndeadline = \"1m\"",

@@ -50,7 +50,7 @@ async fn what_comes_behind_starttls_is_discarded() {
         .talk(&[
             ("MAIL FROM:<a@b.example>", "503 5.5.1"), // EHLO is forgotten, and nothing else came
             ("STARTTLS", "503 5.5.1"),
-            ("EHLO mta.example", "250 XFORWARD"), // the last line: no STARTTLS
+            ("EHLO mta.example", "250 DSN"), // the last line: no STARTTLS
         ])
         .await;
     client.talk(SMTP).await;
