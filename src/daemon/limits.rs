@@ -10,8 +10,9 @@ const RESERVE: u64 = 400;
 const BARE_RESERVE: u64 = 100;
 /// Per session: itself, and the file of a large message.
 const PER_SESSION: u64 = 2;
-/// Per connection to an MX host: itself, and one more while two addresses are tried at once.
-const PER_CONNECTION: u64 = 2;
+/// Per connection to an MX host: itself, one more while two addresses are tried at once, and the file of a large
+/// message out of the queue.
+const PER_CONNECTION: u64 = 3;
 
 /// What the descriptors at hand allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,13 +81,13 @@ mod tests {
         };
         for (descriptors, sessions, connections, expected) in [
             (524_288, 1000, 500, Fit::Enough),
-            (3400, 1000, 500, Fit::Enough),
-            (3399, 1000, 500, lowered(999, 500, 3400)),
-            (1024, 1000, 200, lowered(192, 192, 2800)),
-            (1024, 1000, 500, lowered(192, 192, 3400)),
-            (1024, 10, 500, lowered(10, 374, 1420)), // more than its share is of no use
-            (256, 1000, 500, lowered(39, 39, 3400)),
-            (50, 1000, 500, lowered(1, 1, 3400)), // nothing is left
+            (3900, 1000, 500, Fit::Enough),
+            (3899, 1000, 500, lowered(999, 500, 3900)),
+            (1024, 1000, 200, lowered(153, 154, 3000)),
+            (1024, 1000, 500, lowered(153, 154, 3900)),
+            (1024, 10, 500, lowered(10, 249, 1920)), // more than its share is of no use
+            (256, 1000, 500, lowered(31, 31, 3900)),
+            (50, 1000, 500, lowered(1, 1, 3900)), // nothing is left
             (u64::MAX, usize::MAX, usize::MAX, Fit::Enough), // no overflow
         ] {
             let got = fit(descriptors, sessions, connections);

@@ -187,7 +187,10 @@ impl Queue {
             let name = &recipient.destination;
             let slot = slots
                 .entry(name.clone())
-                .or_insert_with(|| self.parts.schedule.begin_at_once(name, now));
+                .or_insert_with(|| match self.is_ending() {
+                    true => None,
+                    false => self.parts.schedule.begin_at_once(name, now),
+                });
             if slot.is_some() {
                 progress.attempts = 1;
                 progress.next = settings.retry_at(1, now);

@@ -89,6 +89,9 @@ impl Custodian {
         let Some(queue) = &self.queue else {
             return not_kept(&StoreError::Closed);
         };
+        if let Some(error) = queue.obstacle() {
+            return not_kept(&error); // told once, when it was found
+        }
         let id = message.id.clone();
         let reply = queued(&id, "");
         match queue.accept(message, &reply).await {

@@ -3,24 +3,22 @@
 use super::Queue;
 use crate::relay::Room;
 use crate::store::StoreError;
+use arc_swap::ArcSwapOption;
 use nix::sys::statvfs::statvfs;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// How often the file system is asked.
-const INTERVAL: Duration = Duration::from_secs(2);
-/// How often it is tried whether the store can be written, if nobody else does.
-const TRIAL_EVERY: u32 = 5;
-/// What is left for the database's own files, octets.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// How often it is tried whether the store can be written.
+const TRIAL_EVERY: u32 = 10;
+/// What is left for the database's own files, octets: also what is to be removed has to be written first.
 const RESERVE: u64 = 16 << 20;
 
 /// What was found out last.
 #[derive(Debug, Default)]
-pub(super) struct Gauge {
-    full: AtomicBool,
-}
+pub(super) struct Gauge(ArcSwapOption<StoreError>);
 
 /// Told whether mail can be kept; `None`: it can.
 pub type Tell = Arc<dyn Fn(Option<&str>) + Send + Sync>;
@@ -28,10 +26,16 @@ pub type Tell = Arc<dyn Fn(Option<&str>) + Send + Sync>;
 impl Queue {
     /// Whether another message of the largest size could be kept. Never waits.
     pub(super) fn room(&self) -> Room {
-        match self.parts.gauge.full.load(Ordering::Relaxed) {
-            true => Room::No,
-            false => Room::Yes,
+        match self.obstacle() {
+            Some(_) => Room::No,
+            None => Room::Yes,
         }
+    }
+
+    /// What is in the way of keeping a message. Never waits.
+    pub(super) fn obstacle(&self) -> Option<StoreError> {
+        let known = self.parts.gauge.0.load();
+        known.as_deref().cloned()
     }
 
     /// Watches until the queue ends, and tells each change.
@@ -43,10 +47,10 @@ impl Queue {
             loop {
                 let problem = self.look(round).await;
                 if known.as_ref() != Some(&problem) {
-                    let full = problem.is_some();
-                    self.parts.gauge.full.store(full, Ordering::Relaxed);
-                    self.parts.ledger.store_writable(problem.as_deref());
-                    tell(problem.as_deref());
+                    self.parts.gauge.0.store(problem.clone().map(Arc::new));
+                    let said = problem.as_ref().map(ToString::to_string);
+                    self.parts.ledger.store_writable(said.as_deref());
+                    tell(said.as_deref());
                     known = Some(problem);
                 }
                 round = (round + 1) % TRIAL_EVERY;
@@ -59,21 +63,16 @@ impl Queue {
         }
     }
 
-    /// What is in the way of keeping a message.
-    async fn look(&self, round: u32) -> Option<String> {
-        let was_full = self.parts.gauge.full.load(Ordering::Relaxed);
-        if round == 0 || was_full {
-            if let Err(error) = self.try_store().await {
-                return Some(error.to_string());
-            }
-        }
+    async fn look(&self, round: u32) -> Option<StoreError> {
         let needed = self.settings().max_message_size + RESERVE;
-        match free(self.parts.files.directory()).await {
-            Some(free) if free < needed => Some(format!(
-                "{free} octets are left on the disk; a message and the database may need {needed}"
-            )),
-            Some(_) | None => None,
+        let free = free(self.parts.files.directory()).await;
+        if free.is_some_and(|free| free < needed) {
+            return Some(StoreError::Full);
         }
+        if round == 0 || self.obstacle().is_some() {
+            return self.try_store().await.err();
+        }
+        None
     }
 
     async fn try_store(&self) -> Result<(), StoreError> {

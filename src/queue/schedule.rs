@@ -74,6 +74,13 @@ pub enum Turn {
     None,
 }
 
+/// Whether a worker has something to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claim {
+    Due,
+    Nothing,
+}
+
 impl Destination {
     fn room(&self) -> bool {
         self.active < self.workers
@@ -191,7 +198,7 @@ impl Schedule {
         Some(self.slot(destination.into()))
     }
 
-    /// A worker for the destination that has waited longest, if one is due; else when one will be.
+    /// A worker for the destination that has waited longest, if one is due, which it sees to; else when one will be.
     pub fn begin(&self, now: Millis) -> Result<Slot, Option<Millis>> {
         let mut state = self.lock();
         if state.active >= state.concurrency.total {
@@ -258,6 +265,17 @@ impl Slot {
             true => 1,
             false => most,
         }
+    }
+
+    /// Whether something is due that no worker sees to: then this one does.
+    pub fn claim(&self, now: Millis) -> Claim {
+        let mut state = self.schedule.lock();
+        state.with(&self.destination, |destination| {
+            match destination.due.take_if(|due| *due <= now) {
+                Some(_) => Claim::Due,
+                None => Claim::Nothing,
+            }
+        })
     }
 
     /// Whether the worker may take up more: not while its destination is suspended, has too many workers, or

@@ -4,7 +4,7 @@ use super::accept::{reached, speaker};
 use super::custody::{is_passing, is_relayed};
 use super::details::{Details, Kind};
 use super::notices::{About, Gathered, Told};
-use super::schedule::{Heard, Slot, Turn};
+use super::schedule::{Claim, Heard, Slot, Turn};
 use super::settings::{DsnVia, QueueSettings};
 use super::{Queue, now, recipient_of, system_time};
 use crate::delivery::outcome::{DeliveryResult, Outcome, PossibleDuplicate, Reached};
@@ -107,27 +107,36 @@ impl Queue {
     }
 
     async fn drain(&self, slot: Slot, first: Option<Job>) {
+        let mut claim = Claim::Due; // it was started for that
         if let Some(job) = first {
             self.attempt(&slot, job).await;
+            claim = slot.claim(now());
         }
-        let error = loop {
+        while claim == Claim::Due {
             if self.is_ending() || !slot.may_go_on(now()) {
-                break None;
+                return self.look_ahead(&slot).await;
             }
             match self.take_up(&slot).await {
-                Ok(leased) if leased.is_empty() => break None,
+                Ok(leased) if leased.is_empty() => return self.look_ahead(&slot).await,
                 Ok(leased) => self.attempt_all(&slot, leased).await,
-                Err(error) => break Some(error),
+                Err(error) => {
+                    self.parts.ledger.queue_unreadable(&error);
+                    let soon = now() + super::settings::millis(STORE_PAUSE);
+                    return self.parts.schedule.due(slot.destination(), soon);
+                }
             }
-        };
-        if let Some(error) = &error {
-            self.parts.ledger.queue_unreadable(error);
         }
+    }
+
+    /// When there will be something to do here again.
+    async fn look_ahead(&self, slot: &Slot) {
         let destination = slot.destination();
-        let soon = now() + super::settings::millis(STORE_PAUSE);
-        let next = match (error, self.parts.store.next_due(destination).await) {
-            (None, Ok(next)) => next,
-            (Some(_), _) | (None, Err(_)) => Some(soon),
+        let next = match self.parts.store.next_due(destination).await {
+            Ok(next) => next,
+            Err(error) => {
+                self.parts.ledger.queue_unreadable(&error);
+                Some(now() + super::settings::millis(STORE_PAUSE))
+            }
         };
         if let Some(next) = next {
             // Not ahead of those who wait while this destination had its turn.
@@ -188,8 +197,9 @@ impl Queue {
                 .into_iter()
                 .filter_map(|(at, outcome)| Some((at, outcome?)))
                 .collect();
-            self.hear(slot, &known).await;
-            self.settle(&job, known).await;
+            let heard = heard(&known, self.is_withdrawn());
+            self.settle(slot, &job, known).await;
+            self.hear(slot, heard).await;
         }
         drop(withdraw);
     }
@@ -203,10 +213,9 @@ impl Queue {
     }
 
     /// What an attempt says of its destination.
-    async fn hear(&self, slot: &Slot, known: &[(usize, Outcome)]) {
+    async fn hear(&self, slot: &Slot, heard: Heard) {
         let settings = self.settings();
-        let retry_at = |failures| settings.retry_at(failures, now());
-        let turn = slot.heard(heard(known, self.is_withdrawn()), retry_at);
+        let turn = slot.heard(heard, |failures| settings.retry_at(failures, now()));
         if turn == Turn::Recovered {
             let destination = slot.destination();
             match self.parts.store.recovered(destination, now()).await {
@@ -216,7 +225,7 @@ impl Queue {
         }
     }
 
-    async fn settle(&self, job: &Job, known: Vec<(usize, Outcome)>) {
+    async fn settle(&self, slot: &Slot, job: &Job, known: Vec<(usize, Outcome)>) {
         let now = now();
         let mut settlement = Settlement {
             message: job.number,
@@ -267,7 +276,11 @@ impl Queue {
                 settlement.kept.extend(reported);
             }
         }
+        let again = settlement.kept.iter().map(|kept| kept.progress.next).min();
         self.write_down(settlement, job.message.id.as_str()).await;
+        if let Some(at) = again {
+            self.parts.schedule.due(slot.destination(), at);
+        }
     }
 
     fn kept(
@@ -448,7 +461,7 @@ impl Queue {
             && is_ours(&outcome.reply)
     }
 
-    fn is_ending(&self) -> bool {
+    pub(super) fn is_ending(&self) -> bool {
         self.parts.lifetime.draining.is_cancelled()
     }
 

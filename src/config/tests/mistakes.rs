@@ -63,11 +63,11 @@ const PROBLEMS: &[(&str, &str)] = &[
     ),
     (
         "[queue]\ndsn_via = \"[127.0.0.1\"",
-        "3:11: queue.dsn_via: is no next hop",
+        "3:11: queue.dsn_via: is no next hop: the opening bracket is not closed; write \"[127.0.0.1]:25\" or \"mx\"",
     ),
     (
         "[queue]\npostmaster = \"postmaster\"",
-        "3:14: queue.postmaster: is no address",
+        "3:14: queue.postmaster: is no address; write \"postmaster@example.com\", or \"\" for nobody",
     ),
     (
         "[relay]\ndeadline = \"1m\"",
