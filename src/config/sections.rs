@@ -7,7 +7,7 @@ use super::reader::Section;
 use super::rules;
 use super::setting::{AddressOrOff, DnsServer, show_duration};
 use super::{AdminSettings, Config, LogFormat, LogLevel, LogSettings};
-use crate::delivery::{DeliverySettings, EightBit, PlaintextFallback};
+use crate::delivery::{DeliverySettings, EightBit, KnownFaults, PlaintextFallback};
 use crate::discovery::{AddressPreference, DiscoverySettings};
 use crate::dns::{DnsSettings, Dnssec, DnssecUnavailable, RemoteAd};
 use crate::ledger::LogAddresses;
@@ -275,6 +275,7 @@ fn outbound(root: &mut Section<'_>, hostname: &DomainName, relay: &Relay) -> Out
         reach_timeout: relay.reach_timeout,
         deadline: relay.deadline,
         dot_deadline: relay.dot_deadline,
+        known_faults: KnownFaults::Heed,
     };
     let mta_sts_port = self::port(&mut out, "mta_sts_port", 443);
     out.finish();

@@ -75,7 +75,6 @@ pub(super) fn start(
         tasks: context.tasks.tracker().clone(),
         lifetime: QueueLifetime {
             draining: shutdown.draining.clone(),
-            expired: shutdown.expired.clone(),
             abandoned: shutdown.abandoned.clone(),
         },
     };

@@ -4,6 +4,7 @@
 //! attempt probes, while others still get the remembered answer.
 
 use super::failure::Failure;
+use super::settings::KnownFaults;
 use crate::names::{DomainName, MxHost};
 use crate::policy::TlsRequirement;
 use std::collections::HashMap;
@@ -87,12 +88,18 @@ impl Health {
         self.down.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn standing(&self, subject: &Subject, now: Instant) -> Standing {
+    pub(super) fn standing(
+        &self,
+        subject: &Subject,
+        faults: KnownFaults,
+        now: Instant,
+    ) -> Standing {
         let mut memory = self.lock();
         let Some(down) = memory.get_mut(subject) else {
             return Standing::Good;
         };
-        if now < down.until || down.probing == Probing::Somebody {
+        let pausing = faults == KnownFaults::Heed && now < down.until;
+        if pausing || down.probing == Probing::Somebody {
             return Standing::Down(down.failure.clone());
         }
         down.probing = Probing::Somebody;
@@ -172,12 +179,15 @@ mod tests {
             health.failed(subject(), failure(), now);
             let just_before = now + Duration::from_secs(expected - 1);
             assert!(matches!(
-                health.standing(&subject(), just_before),
+                health.standing(&subject(), KnownFaults::Heed, just_before),
                 Standing::Down(_)
             ));
             now += Duration::from_secs(expected);
             assert!(
-                matches!(health.standing(&subject(), now), Standing::Probe(_)),
+                matches!(
+                    health.standing(&subject(), KnownFaults::Heed, now),
+                    Standing::Probe(_)
+                ),
                 "{expected}"
             );
         }
@@ -189,19 +199,33 @@ mod tests {
         let now = Instant::now();
         health.failed(subject(), failure(), now);
         let later = now + FIRST_PAUSE;
-        let probe = health.standing(&subject(), later);
+        let probe = health.standing(&subject(), KnownFaults::Heed, later);
         assert!(matches!(probe, Standing::Probe(_)));
         assert!(matches!(
-            health.standing(&subject(), later),
+            health.standing(&subject(), KnownFaults::Heed, later),
             Standing::Down(_)
         ));
         drop(probe);
         assert!(matches!(
-            health.standing(&subject(), later),
+            health.standing(&subject(), KnownFaults::Heed, later),
             Standing::Probe(_)
         ));
         health.recovered(&subject());
-        assert!(matches!(health.standing(&subject(), later), Standing::Good));
+        assert!(matches!(
+            health.standing(&subject(), KnownFaults::Heed, later),
+            Standing::Good
+        ));
+    }
+
+    #[test]
+    fn who_has_waited_already_probes_at_once_and_alone() {
+        let health = Health::default();
+        let now = Instant::now();
+        health.failed(subject(), failure(), now);
+        let probe = health.standing(&subject(), KnownFaults::Probe, now);
+        assert!(matches!(probe, Standing::Probe(_)));
+        let another = health.standing(&subject(), KnownFaults::Probe, now);
+        assert!(matches!(another, Standing::Down(_)));
     }
 
     #[test]
@@ -212,7 +236,7 @@ mod tests {
             health.failed(subject(), failure(), now);
         }
         assert!(matches!(
-            health.standing(&subject(), now + FIRST_PAUSE),
+            health.standing(&subject(), KnownFaults::Heed, now + FIRST_PAUSE),
             Standing::Probe(_)
         ));
     }

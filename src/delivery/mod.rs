@@ -22,7 +22,7 @@ pub use observer::{Enforced, Observer, WouldBlock};
 pub use tls_memory::{TlsFailureRecord, TlsFailureStore, TlsMemory};
 pub use withdrawal::{PointOfNoReturn, Signals, Withdrawn, unless_withdrawn};
 
-pub use settings::{DeliverySettings, EightBit, PlaintextFallback};
+pub use settings::{DeliverySettings, EightBit, KnownFaults, PlaintextFallback};
 
 pub use probe::{Call, Found, Probed, probe};
 pub use reach::share;

@@ -29,9 +29,11 @@ pub struct Outcome {
 }
 
 /// Whether some connection was clear to send.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reached {
     No,
+    /// There was no place for a connection, or we gave up: that says nothing of the host.
+    Unknown,
     Yes,
 }
 

@@ -106,7 +106,10 @@ impl Reacher {
         'keys: for key in keys {
             let mut probes = Vec::new();
             for subject in target.subjects(&key) {
-                match self.health.standing(&subject, now) {
+                match self
+                    .health
+                    .standing(&subject, target.settings.known_faults, now)
+                {
                     Standing::Good => {}
                     Standing::Probe(probe) => probes.push(probe),
                     Standing::Down(failure) => {

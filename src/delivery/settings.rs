@@ -21,6 +21,17 @@ pub struct DeliverySettings {
     pub reach_timeout: Duration,
     pub deadline: Duration,
     pub dot_deadline: Duration,
+    pub known_faults: KnownFaults,
+}
+
+/// What becomes of an address that is known to have failed a moment ago.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum KnownFaults {
+    /// It is not tried: a client waits for the answer, and has others to send to.
+    #[default]
+    Heed,
+    /// One tries it all the same: somebody has waited before it came to that.
+    Probe,
 }
 
 /// `outbound.assume_8bit`: what to do with 8-bit content and a host without 8BITMIME.

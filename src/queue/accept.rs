@@ -253,7 +253,7 @@ pub(super) fn destinations(message: &NewMessage) -> impl Iterator<Item = (String
 
 pub(super) fn reached(outcome: &Outcome) -> HostReached {
     match outcome.reached {
-        Reached::Yes => HostReached::Yes,
+        Reached::Yes | Reached::Unknown => HostReached::Yes,
         Reached::No => HostReached::No,
     }
 }

@@ -71,10 +71,8 @@ struct Parts {
 /// When the queue ends, in steps.
 #[derive(Debug, Clone)]
 pub struct QueueLifetime {
-    /// Nothing new is attempted.
+    /// Nothing new is attempted, and what has not sent its final dot is given up.
     pub draining: CancellationToken,
-    /// What has not sent its final dot is given up by the relay.
-    pub expired: CancellationToken,
     /// Nothing more is written.
     pub abandoned: CancellationToken,
 }

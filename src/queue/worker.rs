@@ -11,8 +11,6 @@ use crate::delivery::outcome::{DeliveryResult, Outcome, PossibleDuplicate, Reach
 use crate::message::{Content, Earlier, Message, Queued};
 use crate::relay::{Delivering, Patience, Terms, Via};
 use crate::smtp::envelope::{Envelope, Recipient};
-use crate::smtp::reply::Reply;
-use crate::smtp::status::EnhancedStatus;
 use crate::store::StoreError;
 use crate::store::queue::{
     Kept, Lease, Millis, Progress, RetryAt, Settlement, StoredMessage, StoredRecipient, UnderWay,
@@ -188,7 +186,20 @@ impl Queue {
             .enumerate()
             .map(|(at, outcome)| outcome.map(move |outcome| (at, outcome.ok())))
             .collect();
-        while let Some(first) = open.next().await {
+        let mut withdraw = Some(withdraw);
+        loop {
+            let first = tokio::select! {
+                biased;
+                next = open.next() => match next {
+                    Some(first) => first,
+                    None => break,
+                },
+                // Nobody waits for it: what has not sent its final dot is given up at once.
+                () = self.parts.lifetime.draining.cancelled(), if withdraw.is_some() => {
+                    withdraw = None;
+                    continue;
+                }
+            };
             let mut known = vec![first];
             while let Some(Some(more)) = open.next().now_or_never() {
                 known.push(more);
@@ -197,11 +208,10 @@ impl Queue {
                 .into_iter()
                 .filter_map(|(at, outcome)| Some((at, outcome?)))
                 .collect();
-            let heard = heard(&known, self.is_withdrawn());
+            let heard = heard(&known);
             self.settle(slot, &job, known).await;
             self.hear(slot, heard).await;
         }
-        drop(withdraw);
     }
 
     /// By which way it goes: notices have one of their own.
@@ -455,42 +465,31 @@ impl Queue {
 
     /// Given up by us, and certainly not arrived: as if it had not been attempted.
     fn is_given_back(&self, outcome: &Outcome) -> bool {
-        self.is_withdrawn()
+        self.is_ending()
             && outcome.result == DeliveryResult::Deferred
             && outcome.possible_duplicate == PossibleDuplicate::No
-            && is_ours(&outcome.reply)
+            && outcome.reached == Reached::Unknown
     }
 
     pub(super) fn is_ending(&self) -> bool {
         self.parts.lifetime.draining.is_cancelled()
     }
-
-    fn is_withdrawn(&self) -> bool {
-        self.parts.lifetime.expired.is_cancelled()
-    }
 }
 
-/// "Try again, this system is busy or stopping" (RFC 3463 §3.4): our own word on a delivery that did not come to
-/// be attempted.
-fn is_ours(reply: &Reply) -> bool {
-    reply.enhanced == Some(EnhancedStatus::new(4, 3, 2))
-}
-
-fn heard(known: &[(usize, Outcome)], withdrawn: bool) -> Heard {
-    if known
-        .iter()
-        .any(|(_, outcome)| outcome.reached == Reached::Yes)
-    {
-        return Heard::Answer;
-    }
-    let silent = |outcome: &Outcome| is_passing(&outcome.reply) && !is_ours(&outcome.reply);
-    match known.first() {
-        Some((_, first)) if !withdrawn && known.iter().all(|(_, outcome)| silent(outcome)) => {
+fn heard(known: &[(usize, Outcome)]) -> Heard {
+    let most = known.iter().map(|(_, outcome)| outcome.reached).max();
+    let passing = |outcome: &Outcome| is_passing(&outcome.reply);
+    match (most, known.first()) {
+        (Some(Reached::Yes), _) => Heard::Answer,
+        (Some(Reached::No), Some((_, first)))
+            if known.iter().all(|(_, outcome)| passing(outcome)) =>
+        {
             Heard::Silence {
                 reply: first.reply.to_string(),
             }
         }
-        Some(_) | None => Heard::Nothing,
+        // What fails for good says nothing of the host either: there is none.
+        (Some(Reached::No | Reached::Unknown) | None, _) => Heard::Nothing,
     }
 }
 

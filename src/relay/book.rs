@@ -76,9 +76,9 @@ impl<'a> Book<'a> {
             .collect()
     }
 
-    /// A host is clear to send to.
-    pub(super) fn host_reached(&mut self) {
-        self.reached = Reached::Yes;
+    /// Whether a host was clear to send to.
+    pub(super) fn note_reached(&mut self, reached: Reached) {
+        self.reached = self.reached.max(reached);
     }
 
     /// One more host was tried (or could not be); `settled` stands in the order of `recipients`.

@@ -112,7 +112,10 @@ impl Delivery {
         };
         match unless_withdrawn(walk, signals, &no_return).await {
             Ok(()) => {}
-            Err(Withdrawn::InTime) => book.close(&say::withdrawn()),
+            Err(Withdrawn::InTime) => {
+                book.note_reached(Reached::Unknown);
+                book.close(&say::withdrawn());
+            }
             Err(Withdrawn::TooLate) => book.close_uncertain(&say::abandoned()),
         }
     }
@@ -165,8 +168,8 @@ impl Delivery {
             let attempt = self.attempt(walk, book, &stop).await;
             if attempt.reached == Reached::Yes {
                 walk.reached(self.settings().reach_timeout);
-                book.host_reached();
             }
+            book.note_reached(attempt.reached);
             if is_blocked_by_sts(&attempt.settled) {
                 walk.forbidden = Forbidden::Yes;
             }
@@ -205,9 +208,7 @@ impl Delivery {
             let mut stop = self.stop(book, &to.route, chosen, walk.reach_until);
             stop.way = Way::PlaintextFallback;
             let attempt = self.attempt(walk, book, &stop).await;
-            if attempt.reached == Reached::Yes {
-                book.host_reached();
-            }
+            book.note_reached(attempt.reached);
             book.host_again(attempt.settled, attempt.tried);
         }
     }

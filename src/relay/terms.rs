@@ -1,6 +1,6 @@
 //! On what terms a message is delivered.
 
-use crate::delivery::DeliverySettings;
+use crate::delivery::{DeliverySettings, KnownFaults};
 use crate::discovery::DiscoverySettings;
 use crate::names::{RuleNextHop, RuleTarget};
 use crate::policy::{Level, PolicySettings};
@@ -63,6 +63,7 @@ impl Snapshot {
             reach_timeout: QUEUED_REACH,
             deadline: QUEUED_DEADLINE,
             dot_deadline: QUEUED_DOT,
+            known_faults: KnownFaults::Probe,
             ..delivery.clone()
         };
         Self {

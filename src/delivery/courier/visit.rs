@@ -218,6 +218,9 @@ impl<'a> Visit<'a> {
     /// The host was not reached. What is only remembered decides nothing for good.
     pub(super) fn unreached(&mut self, unreached: Unreached) {
         let fresh = unreached.freshness == Freshness::Now;
+        if matches!(unreached.failure, Failure::NoSlot) {
+            self.reached = self.reached.max(Reached::Unknown);
+        }
         let waiting = self.pending.clone();
         self.host_failed(unreached.address, unreached.failure);
         for at in waiting {
