@@ -149,6 +149,17 @@ impl Metrics {
         for sign in Sign::ALL {
             self.mta_sts_suspicions.with_label_values(&[sign.as_str()]);
         }
+        self.begin_queue();
+        for protocol in ["smtp", "lmtp"] {
+            self.sessions.with_label_values(&[protocol]);
+        }
+        for state in ["active", "idle"] {
+            self.upstream_connections.with_label_values(&[state]);
+        }
+        self.config_last_reload_successful.set(1);
+    }
+
+    fn begin_queue(&self) {
         for state in ["active", "waiting", "held"] {
             self.queue_messages.with_label_values(&[state]);
         }
@@ -158,13 +169,6 @@ impl Metrics {
         for action in ["failed", "delayed", "relayed"] {
             self.notices.with_label_values(&[action]);
         }
-        for protocol in ["smtp", "lmtp"] {
-            self.sessions.with_label_values(&[protocol]);
-        }
-        for state in ["active", "idle"] {
-            self.upstream_connections.with_label_values(&[state]);
-        }
-        self.config_last_reload_successful.set(1);
     }
 
     pub(super) fn announce_rule(&self, name: &str) {

@@ -2,10 +2,10 @@
 
 use super::details::{Details, Kind, Speaker};
 use super::files::QueueFiles;
+use super::job::{Job, JobRecipient};
 use super::notices::{About, Gathered, Told};
 use super::schedule::Slot;
 use super::settings::millis;
-use super::worker::{Job, JobRecipient};
 use super::{Queue, now};
 use crate::delivery::outcome::{Outcome, Reached};
 use crate::dsn::{self, Action, Wanted};
@@ -19,6 +19,7 @@ use crate::store::queue::{
 };
 use bytes::Bytes;
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 /// A recipient who is to be kept, and how far its delivery has come.
@@ -228,9 +229,10 @@ impl Queue {
             Whereabouts::Database => content.octets().await.map(Some),
             Whereabouts::File => self.parts.files.write(id, content).await.map(|()| None),
         };
-        written.map_err(|error| match error.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => StoreError::Full,
-            _ => StoreError::Io(error.to_string()),
+        let full = [ErrorKind::StorageFull, ErrorKind::QuotaExceeded];
+        written.map_err(|error| match full.contains(&error.kind()) {
+            true => StoreError::Full,
+            false => StoreError::Io(error.to_string()),
         })
     }
 }

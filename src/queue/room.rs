@@ -86,5 +86,9 @@ async fn free(directory: &Path) -> Option<u64> {
     let directory = directory.to_owned();
     let asked = tokio::task::spawn_blocking(move || statvfs(&directory).ok());
     let found = asked.await.ok()??;
-    Some(u64::from(found.blocks_available()).saturating_mul(u64::from(found.fragment_size())))
+    Some(
+        found
+            .blocks_available()
+            .saturating_mul(found.fragment_size()),
+    )
 }

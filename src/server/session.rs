@@ -2,6 +2,7 @@
 //! thing to do out. It reads no socket and no clock; [`super::connection`] does that for it.
 
 mod event;
+mod hello;
 mod transaction;
 
 pub(super) use event::{ContentFault, Ended, Event, Next};
@@ -13,7 +14,7 @@ use super::replies::{self, Say};
 use super::settings::{Protocol, ServerSettings};
 use crate::message::{Content, Message, MessageId, Origin};
 use crate::names::DomainName;
-use crate::relay::{Answering, Replies, Room};
+use crate::relay::Room;
 use crate::smtp::command::{Chunk, Command, CommandError, Hello, InStep, Rcpt};
 use crate::smtp::envelope::{MailFrom, Recipient, Utf8};
 use crate::smtp::reply::Reply;
@@ -157,22 +158,6 @@ impl Session {
         if self.transaction.is_none() {
             self.standing_now = admission::client(self.client.address, &settings).standing;
             self.settings = settings;
-        }
-    }
-
-    /// Whether a message could be kept now.
-    pub(super) fn know(&mut self, room: Room) {
-        self.room = room;
-    }
-
-    /// How the message that is handed over is to be answered.
-    pub(super) fn answering(&self) -> Answering {
-        Answering {
-            custody: self.settings.custody,
-            replies: match self.role.protocol {
-                Protocol::Smtp => Replies::One,
-                Protocol::Lmtp => Replies::Each,
-            },
         }
     }
 
@@ -375,69 +360,6 @@ impl Session {
             Command::StartTls => self.starttls(out),
             Command::Xforward(ident) => self.xforward(ident, out),
         }
-    }
-
-    fn hello(&mut self, hello: Hello, name: String, out: &mut Vec<u8>) -> Next {
-        let fits = match self.role.protocol {
-            Protocol::Smtp => hello != Hello::Lhlo,
-            Protocol::Lmtp => hello == Hello::Lhlo, // RFC 2033 §4.1
-        };
-        if !fits {
-            return say(Say::WrongHello, out);
-        }
-        self.reset();
-        self.hello = Some((hello, name));
-        let reply = match hello {
-            Hello::Helo => Reply::plain(250, self.hostname().to_string()),
-            Hello::Ehlo | Hello::Lhlo => self.extensions(),
-        };
-        send(&reply, out)
-    }
-
-    /// Whoever announces DSN takes over the duty of the notices (RFC 3461 §5.2.2): only while they can be kept.
-    fn extensions(&self) -> Reply {
-        let mut lines = vec![
-            self.hostname().to_string(),
-            "PIPELINING".to_owned(),
-            format!("SIZE {}", self.settings.max_message_size),
-            "8BITMIME".to_owned(),
-            "SMTPUTF8".to_owned(),
-            "ENHANCEDSTATUSCODES".to_owned(),
-            "CHUNKING".to_owned(),
-            "XFORWARD IDENT".to_owned(),
-        ];
-        if self.room == Room::Yes {
-            lines.push("DSN".to_owned());
-        }
-        if self.starttls == StartTls::Offered {
-            lines.push("STARTTLS".to_owned());
-        }
-        Reply {
-            code: 250,
-            enhanced: None,
-            lines,
-        }
-    }
-
-    fn starttls(&mut self, out: &mut Vec<u8>) -> Next {
-        match self.starttls {
-            StartTls::NotOffered => say(Say::NotOffered, out),
-            StartTls::Done => say(Say::AlreadySecured, out),
-            StartTls::Offered => {
-                say(Say::ReadyForTls, out);
-                Next::StartTls
-            }
-        }
-    }
-
-    fn xforward(&mut self, ident: Option<String>, out: &mut Vec<u8>) -> Next {
-        if self.transaction.is_some() {
-            return say(Say::BadSequence, out);
-        }
-        if ident.is_some() {
-            self.ident = ident;
-        }
-        say(Say::Ok, out)
     }
 }
 

@@ -1,0 +1,162 @@
+//! What a worker has before it: some recipients of a message, ready to be sent.
+
+use super::details::{Details, Kind};
+use super::notices::About;
+use super::settings::{QueueSettings, millis};
+use super::{Queue, now, recipient_of, system_time};
+use crate::message::{Content, Earlier, EightBit, Message, MessageId, Queued};
+use crate::smtp::envelope::{Envelope, Recipient};
+use crate::store::queue::{Millis, StoredMessage, UnderWay};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Some recipients of a message, at one destination.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) number: i64,
+    pub(super) kind: Kind,
+    /// Its envelope has exactly the recipients of the job, in the same order.
+    pub(super) message: Message,
+    pub(super) recipients: Vec<JobRecipient>,
+    received: Millis,
+    pub(super) expires: Millis,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct JobRecipient {
+    pub(super) number: i64,
+    /// Begun, this one included.
+    pub(super) attempts: u32,
+}
+
+impl JobRecipient {
+    pub(super) fn first(number: i64, recipient: &Recipient) -> (Self, &Recipient) {
+        let attempts = 1;
+        (Self { number, attempts }, recipient)
+    }
+}
+
+impl Job {
+    /// A message that was accepted just now.
+    pub(super) fn first(
+        number: i64,
+        message: &Arc<Message>,
+        recipients: Vec<(JobRecipient, &Recipient)>,
+        settings: &QueueSettings,
+    ) -> Self {
+        let age = millis(message.received_at.elapsed());
+        let received = now().saturating_sub(age);
+        let (recipients, envelope) = recipients
+            .into_iter()
+            .map(|(job, recipient)| (job, recipient.clone()))
+            .unzip();
+        let queued = Queued {
+            attempt: 1,
+            since: system_time(received),
+            earlier: Earlier::Settled,
+        };
+        Self {
+            number,
+            kind: Kind::Mail,
+            message: of_queue(message, envelope, queued),
+            recipients,
+            received,
+            expires: received + millis(settings.expire),
+        }
+    }
+}
+
+/// The message as this attempt sends it.
+fn of_queue(message: &Message, recipients: Vec<Recipient>, queued: Queued) -> Message {
+    Message {
+        envelope: Envelope {
+            from: message.envelope.from.clone(),
+            recipients,
+        },
+        received_at: Instant::now(),
+        queued: Some(queued),
+        ..message.clone()
+    }
+}
+
+impl Queue {
+    pub(super) async fn job(&self, stored: &StoredMessage) -> Result<Job, String> {
+        let details = Details::from_json(&stored.details).map_err(|e| e.to_string())?;
+        let facts = details
+            .facts(&stored.sender, stored.size)
+            .map_err(|e| e.to_string())?;
+        let content = self.content(stored, facts.eight_bit).await?;
+        let mut envelope = Vec::with_capacity(stored.recipients.len());
+        let mut recipients = Vec::with_capacity(stored.recipients.len());
+        let mut earlier = Earlier::Settled;
+        for recipient in &stored.recipients {
+            envelope.push(recipient_of(recipient)?);
+            let attempts = recipient.progress.attempts;
+            let number = recipient.number;
+            recipients.push(JobRecipient { number, attempts });
+            if recipient.progress.under_way != UnderWay::No {
+                earlier = Earlier::Interrupted;
+            }
+        }
+        let attempts = recipients.iter().map(|recipient| recipient.attempts);
+        let queued = Queued {
+            attempt: attempts.max().unwrap_or(1),
+            since: system_time(stored.received),
+            earlier,
+        };
+        let message = Message {
+            id: MessageId::from_text(&stored.id),
+            envelope: Envelope {
+                from: facts.from,
+                recipients: envelope,
+            },
+            content,
+            origin: facts.origin,
+            message_id: details.message_id.clone(),
+            needs_utf8: facts.needs_utf8,
+            tls_required: facts.tls_required,
+            received_at: Instant::now(),
+            queued: Some(queued),
+        };
+        Ok(Job {
+            number: stored.number,
+            kind: details.kind,
+            message,
+            recipients,
+            received: stored.received,
+            expires: stored.expires,
+        })
+    }
+
+    pub(super) async fn content(
+        &self,
+        stored: &StoredMessage,
+        eight_bit: EightBit,
+    ) -> Result<Content, String> {
+        match self.parts.store.content(stored.number).await {
+            Ok(Some(octets)) => Ok(Content::from_octets(octets)),
+            Ok(None) => {
+                let file = self.parts.files.read(&stored.id, eight_bit).await;
+                file.map_err(|error| error.to_string())
+            }
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+impl About {
+    pub(super) fn of_job(job: &Job) -> Self {
+        let message = &job.message;
+        Self {
+            kind: job.kind,
+            id: message.id.to_string(),
+            message_id: message.message_id.clone(),
+            from: message.envelope.from.clone(),
+            needs_utf8: message.needs_utf8,
+            tls_required: message.tls_required,
+            received: job.received,
+            until: None,
+            content: message.content.clone(),
+        }
+    }
+}

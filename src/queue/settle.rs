@@ -1,0 +1,188 @@
+//! What became of an attempt, written down.
+
+use super::Queue;
+use super::accept::{destinations, reached, speaker};
+use super::custody::is_relayed;
+use super::job::{Job, JobRecipient};
+use super::notices::{About, Gathered, Told};
+use super::now;
+use super::schedule::Slot;
+use crate::delivery::outcome::{DeliveryResult, Outcome, PossibleDuplicate, Reached};
+use crate::store::queue::{
+    Kept, Millis, Progress, Settlement, StoredMessage, StoredRecipient, UnderWay, Whereabouts,
+};
+use std::time::Duration;
+
+/// How long a store that cannot be written is left alone.
+const STORE_PAUSE: Duration = Duration::from_secs(2);
+
+impl Queue {
+    pub(super) async fn settle(&self, slot: &Slot, job: &Job, known: Vec<(usize, Outcome)>) {
+        let now = now();
+        let mut settlement = Settlement {
+            message: job.number,
+            ..Settlement::default()
+        };
+        let mut told = Gathered::default();
+        let mut reported = Vec::new();
+        for (at, outcome) in known {
+            let (Some(of_job), Some(recipient)) = (
+                job.recipients.get(at),
+                job.message.envelope.recipients.get(at),
+            ) else {
+                continue;
+            };
+            let kept = || self.kept(of_job, &outcome, (now, job.expires));
+            let expired = now >= job.expires && !self.is_given_back(&outcome);
+            match outcome.result {
+                DeliveryResult::Delivered => {
+                    settlement.done.push(of_job.number);
+                    if is_relayed(recipient, &outcome) {
+                        told.relayed(Told::of_outcome(recipient, &outcome));
+                    }
+                }
+                DeliveryResult::Rejected => {
+                    reported.push(kept());
+                    told.failed(Told::of_outcome(recipient, &outcome));
+                }
+                DeliveryResult::Deferred | DeliveryResult::Queued if expired => {
+                    self.parts
+                        .ledger
+                        .expired(&job.message, recipient, &outcome.reply);
+                    reported.push(kept());
+                    told.failed(Told::of_outcome(recipient, &outcome).expired());
+                }
+                DeliveryResult::Deferred | DeliveryResult::Queued => settlement.kept.push(kept()),
+            }
+        }
+        match self.notices(&About::of_job(job), told, now).await {
+            Ok(notices) => {
+                settlement.notices = notices;
+                settlement
+                    .done
+                    .extend(reported.iter().map(|kept| kept.number));
+            }
+            Err(error) => {
+                // Nobody is forgotten because he cannot be told of now.
+                self.parts.ledger.not_told(&job.message, &error);
+                settlement.kept.extend(reported);
+            }
+        }
+        let again = settlement.kept.iter().map(|kept| kept.progress.next).min();
+        self.write_down(settlement, job.message.id.as_str()).await;
+        if let Some(at) = again {
+            self.parts.schedule.due(slot.destination(), at);
+        }
+    }
+
+    fn kept(
+        &self,
+        of_job: &JobRecipient,
+        outcome: &Outcome,
+        (now, expires): (Millis, Millis),
+    ) -> Kept {
+        let given_back = self.is_given_back(outcome);
+        let next = match given_back {
+            true => now,
+            // The last attempt is made when time is over.
+            false => {
+                let next = self.settings().retry_at(of_job.attempts, now);
+                if now < expires {
+                    next.min(expires)
+                } else {
+                    next
+                }
+            }
+        };
+        Kept {
+            number: of_job.number,
+            progress: Progress {
+                next,
+                attempts: of_job.attempts - u32::from(given_back),
+                under_way: UnderWay::No,
+                reached: reached(outcome),
+                last: Some(now),
+                reply: Some(outcome.reply.to_string()),
+                host: speaker(outcome),
+                warn: None,
+            },
+        }
+    }
+
+    /// Writes until it is written: what is not may be attempted again although it has arrived.
+    pub(super) async fn write_down(&self, settlement: Settlement, id: &str) {
+        let notices: Vec<_> = settlement.notices.iter().flat_map(destinations).collect();
+        let mut told = false;
+        loop {
+            match self.parts.store.settle(settlement.clone()).await {
+                Ok((emptied, _)) => {
+                    for (destination, at) in notices {
+                        self.parts.schedule.due(&destination, at);
+                    }
+                    if let Some(emptied) = emptied
+                        && emptied.content == Whereabouts::File
+                    {
+                        self.parts.files.remove(&emptied.id).await;
+                    }
+                    return;
+                }
+                Err(error) if !told => {
+                    told = true;
+                    self.parts.ledger.not_settled(id, &error);
+                }
+                Err(_) => {}
+            }
+            tokio::select! {
+                () = tokio::time::sleep(STORE_PAUSE) => {}
+                () = self.parts.lifetime.abandoned.cancelled() => return,
+            }
+        }
+    }
+
+    /// Mail that was taken up and is not attempted after all.
+    pub(super) async fn give_back(&self, message: &StoredMessage) {
+        let kept = |recipient: &StoredRecipient| Kept {
+            number: recipient.number,
+            progress: Progress {
+                next: now(),
+                attempts: recipient.progress.attempts.saturating_sub(1),
+                ..recipient.progress.clone()
+            },
+        };
+        let settlement = Settlement {
+            message: message.number,
+            kept: message.recipients.iter().map(kept).collect(),
+            ..Settlement::default()
+        };
+        self.write_down(settlement, &message.id).await;
+    }
+
+    /// Mail that cannot be read is not thrown away: it is tried again, and the administrator is told.
+    pub(super) async fn cannot_read(&self, message: &StoredMessage, problem: &str) {
+        self.parts.ledger.unreadable(&message.id, problem);
+        let reply = format!("451 4.3.0 the message cannot be read from the queue: {problem}");
+        let kept = |recipient: &StoredRecipient| Kept {
+            number: recipient.number,
+            progress: Progress {
+                under_way: UnderWay::No,
+                reply: Some(reply.clone()),
+                host: None,
+                ..recipient.progress.clone()
+            },
+        };
+        let settlement = Settlement {
+            message: message.number,
+            kept: message.recipients.iter().map(kept).collect(),
+            ..Settlement::default()
+        };
+        self.write_down(settlement, &message.id).await;
+    }
+
+    /// Given up by us, and certainly not arrived: as if it had not been attempted.
+    fn is_given_back(&self, outcome: &Outcome) -> bool {
+        self.is_ending()
+            && outcome.result == DeliveryResult::Deferred
+            && outcome.possible_duplicate == PossibleDuplicate::No
+            && outcome.reached == Reached::Unknown
+    }
+}
