@@ -7,7 +7,7 @@ use crate::admin::Health;
 use crate::config::Config;
 use crate::message::SpoolMemory;
 use crate::queue::{Concurrency, Queue, QueueFiles, QueueLifetime, QueueSettings, Surroundings};
-use crate::relay::Relay;
+use crate::relay::{Custody, Relay};
 use crate::store::{Store, StoreError};
 use std::path::Path;
 use std::sync::Arc;
@@ -33,6 +33,7 @@ pub(super) fn settings(config: &Config) -> QueueSettings {
     let queue = config.queue.clone();
     let delivery = &config.delivery;
     QueueSettings {
+        custody: config.server.custody,
         retry: queue.retry,
         expire: queue.expire,
         delay_warning: queue.delay_warning,
@@ -90,7 +91,13 @@ pub(super) fn start(
 }
 
 fn told(health: Health) -> crate::queue::Tell {
-    Arc::new(move |problem: Option<&str>| {
-        health.note("queue", problem.map(ToOwned::to_owned));
+    Arc::new(move |problem: Option<&str>, custody| {
+        let problem = problem.map(ToOwned::to_owned);
+        let (obstacle, problem) = match custody {
+            Custody::Queue => (problem, None),
+            Custody::Auto | Custody::Client => (None, problem),
+        };
+        health.block("queue", obstacle);
+        health.note("queue", problem);
     })
 }

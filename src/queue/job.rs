@@ -27,12 +27,18 @@ pub(super) struct JobRecipient {
     pub(super) number: i64,
     /// Begun, this one included.
     pub(super) attempts: u32,
+    /// An earlier one that was cut off.
+    pub(super) cut_off: UnderWay,
 }
 
 impl JobRecipient {
     pub(super) fn first(number: i64, recipient: &Recipient) -> (Self, &Recipient) {
-        let attempts = 1;
-        (Self { number, attempts }, recipient)
+        let first = Self {
+            number,
+            attempts: 1,
+            cut_off: UnderWay::No,
+        };
+        (first, recipient)
     }
 }
 
@@ -91,10 +97,13 @@ impl Queue {
         let mut earlier = Earlier::Settled;
         for recipient in &stored.recipients {
             envelope.push(recipient_of(recipient)?);
-            let attempts = recipient.progress.attempts;
-            let number = recipient.number;
-            recipients.push(JobRecipient { number, attempts });
-            if recipient.progress.under_way != UnderWay::No {
+            let progress = &recipient.progress;
+            recipients.push(JobRecipient {
+                number: recipient.number,
+                attempts: progress.attempts,
+                cut_off: progress.under_way,
+            });
+            if progress.under_way != UnderWay::No {
                 earlier = Earlier::Interrupted;
             }
         }

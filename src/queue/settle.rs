@@ -9,7 +9,7 @@ use super::now;
 use super::schedule::Slot;
 use crate::delivery::outcome::{DeliveryResult, Outcome, PossibleDuplicate, Reached};
 use crate::store::queue::{
-    Kept, Millis, Progress, Settlement, StoredMessage, StoredRecipient, UnderWay, Whereabouts,
+    Kept, Millis, Progress, Settlement, StoredMessage, StoredRecipient, Whereabouts,
 };
 use std::time::Duration;
 
@@ -99,7 +99,8 @@ impl Queue {
             progress: Progress {
                 next,
                 attempts: of_job.attempts - u32::from(given_back),
-                under_way: UnderWay::No,
+                // As long as it has not arrived for certain, it may have arrived then.
+                under_way: of_job.cut_off,
                 reached: reached(outcome),
                 last: Some(now),
                 reply: Some(outcome.reply.to_string()),
@@ -164,7 +165,6 @@ impl Queue {
         let kept = |recipient: &StoredRecipient| Kept {
             number: recipient.number,
             progress: Progress {
-                under_way: UnderWay::No,
                 reply: Some(reply.clone()),
                 host: None,
                 ..recipient.progress.clone()

@@ -55,7 +55,7 @@ impl Queue {
             let due = self.parts.store.warnings(now(), STEP).await?;
             let last = due.len() < STEP as usize;
             for message in due {
-                self.warn(message).await;
+                self.warn(message).await?;
             }
             if last {
                 break;
@@ -67,14 +67,14 @@ impl Queue {
             let Some(last) = over.last() else { break };
             after = (last.expires, last.number);
             for message in over {
-                self.expire(message).await;
+                self.expire(message).await?;
             }
         }
         Ok(())
     }
 
     /// Tells the sender that some recipients still wait.
-    async fn warn(&self, stored: StoredMessage) {
+    async fn warn(&self, stored: StoredMessage) -> Result<(), StoreError> {
         let now = now();
         let is_due =
             |recipient: &&StoredRecipient| recipient.progress.warn.is_some_and(|at| at <= now);
@@ -91,10 +91,7 @@ impl Queue {
             until: Some(known.stored.expires),
             ..known.about
         };
-        let notices = match self.notices(&about, told, now).await {
-            Ok(notices) => notices,
-            Err(error) => return self.parts.ledger.queue_unreadable(&error),
-        };
+        let notices = self.notices(&about, told, now).await?;
         let settlement = Settlement {
             message: known.stored.number,
             warned: due.iter().map(|recipient| recipient.number).collect(),
@@ -102,10 +99,11 @@ impl Queue {
             ..Settlement::default()
         };
         self.write_down(settlement, &known.stored.id).await;
+        Ok(())
     }
 
     /// Gives up who waits for a destination that is not attempted; the others have a last attempt.
-    async fn expire(&self, stored: StoredMessage) {
+    async fn expire(&self, stored: StoredMessage) -> Result<(), StoreError> {
         let over: Vec<StoredRecipient> = stored
             .recipients
             .iter()
@@ -113,7 +111,7 @@ impl Queue {
             .cloned()
             .collect();
         if over.is_empty() {
-            return;
+            return Ok(());
         }
         let known = self.known(stored).await;
         let mut told = Gathered::default();
@@ -129,10 +127,7 @@ impl Queue {
                 told.failed(Told::of_kept(parsed, reply, &recipient.progress).expired());
             }
         }
-        let notices = match self.notices(&known.about, told, now()).await {
-            Ok(notices) => notices,
-            Err(error) => return self.parts.ledger.queue_unreadable(&error),
-        };
+        let notices = self.notices(&known.about, told, now()).await?;
         let settlement = Settlement {
             message: known.stored.number,
             done: over.iter().map(|recipient| recipient.number).collect(),
@@ -140,11 +135,12 @@ impl Queue {
             ..Settlement::default()
         };
         self.write_down(settlement, &known.stored.id).await;
+        Ok(())
     }
 
     fn is_hopeless(&self, recipient: &StoredRecipient) -> bool {
         recipient.state == RecipientState::Waiting
-            && recipient.progress.under_way == UnderWay::No
+            && recipient.progress.under_way != UnderWay::In(self.parts.store.run())
             && self
                 .parts
                 .schedule

@@ -56,6 +56,7 @@ impl Store {
 
     /// Opens a store that cannot be written now, for what can be read of it. Each write tries to open it again.
     pub fn open_for_reading(path: &Path) -> Result<Self, StoreError> {
+        schema::check_readable(path)?;
         Self::start(path, Writing::later(path))
     }
 

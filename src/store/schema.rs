@@ -134,6 +134,19 @@ pub(super) fn open_for_reading(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// Whether what was remembered can be read.
+pub(super) fn check_readable(path: &Path) -> Result<(), StoreError> {
+    /// The first version that had all that is read where nothing can be written.
+    const LEAST: i64 = 2;
+    let connection = open_for_reading(path)?;
+    check_beginning(&connection)?;
+    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    match found >= LEAST {
+        true => Ok(()),
+        false => Err(StoreError::Other(format!("schema {found} is too old"))),
+    }
+}
+
 /// Readable for the owner's group, not for everyone: the store knows who writes to whom.
 fn make_directory(directory: &Path) -> Result<(), StoreError> {
     DirBuilder::new()

@@ -11,7 +11,7 @@ const DESTINATIONS: &str = "SELECT destination, min(next) FROM recipient INDEXED
 const NEXT: &str = "SELECT min(next) FROM recipient WHERE destination = ?1 AND state = ?2";
 
 const RECOVERED: &str = "UPDATE recipient SET next = min(next, ?2), reached = 1
-    WHERE destination = ?1 AND state = 0 AND leased = 0 AND reached = 0";
+    WHERE destination = ?1 AND state = 0 AND leased <> ?3 AND reached = 0";
 
 const EXPIRED: &str = concat!(
     "SELECT ",
@@ -22,7 +22,7 @@ const EXPIRED: &str = concat!(
 
 const WARNED: &str = "SELECT DISTINCT message FROM (
         SELECT message FROM recipient INDEXED BY recipient_warn
-        WHERE warn IS NOT NULL AND warn <= ?1 ORDER BY warn LIMIT ?2)";
+        WHERE warn IS NOT NULL AND warn <= ?1 AND state = 0 ORDER BY warn LIMIT ?2)";
 
 /// A destination with mail that waits, and when the first of it is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,8 +75,10 @@ impl Store {
     /// A destination's host was reached again: who failed for want of one is due now. How many are.
     pub async fn recovered(&self, destination: &str, now: Millis) -> Result<u64, StoreError> {
         let destination = destination.to_owned();
+        let run = self.run();
         self.write(move |transaction| {
-            changed(transaction, RECOVERED, params![destination, column(now)])
+            let changes = params![destination, column(now), run.0];
+            changed(transaction, RECOVERED, changes)
         })
         .await
     }
