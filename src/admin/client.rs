@@ -27,11 +27,11 @@ pub struct Client {
     margin: Duration,
 }
 
-/// An answer that may be that there is no such policy.
+/// An answer that may be that there is no such thing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer<T> {
+pub enum Answer<T, M = PolicyMissing> {
     Found(T),
-    Missing(PolicyMissing),
+    Missing(M),
 }
 
 /// Why there is no answer.
@@ -79,7 +79,8 @@ impl Client {
     pub fn list(&self, after: &str) -> Result<PolicyPage, ClientError> {
         let limit = control::MAX_PAGE;
         let path = format!("/policies?after={after}&limit={limit}");
-        match self.ask("GET", &path, control::QUICK)? {
+        let answer: Answer<_> = self.ask("GET", &path, control::QUICK)?;
+        match answer {
             Answer::Found(page) => Ok(page),
             Answer::Missing(_) => Err(self.error(Cause::Garbage("there are no policies at all"))),
         }
@@ -92,7 +93,8 @@ impl Client {
     /// Takes as long as the policy host does, a minute and a half at most.
     pub fn refresh(&self, domain: &PolicyDomain) -> Result<PolicyRefreshed, ClientError> {
         let path = format!("/policies/{domain}/refresh");
-        match self.ask("POST", &path, control::REFRESH)? {
+        let answer: Answer<_> = self.ask("POST", &path, control::REFRESH)?;
+        match answer {
             Answer::Found(refreshed) => Ok(refreshed),
             Answer::Missing(_) => Err(self.error(Cause::Garbage("nothing can be refreshed"))),
         }
@@ -102,19 +104,23 @@ impl Client {
         self.ask("DELETE", &format!("/policies/{domain}"), control::QUICK)
     }
 
-    fn ask<T: DeserializeOwned>(
+    pub(super) fn ask<T: DeserializeOwned, M: DeserializeOwned>(
         &self,
         method: &str,
         path: &str,
         limit: Duration,
-    ) -> Result<Answer<T>, ClientError> {
+    ) -> Result<Answer<T, M>, ClientError> {
         let patience = limit + self.margin;
         let answer = exchange(&self.socket, method, path, patience)
             .map_err(|error| self.trouble(&error, patience))?;
         self.read(&answer).map_err(|cause| self.error(cause))
     }
 
-    fn read<T: DeserializeOwned>(&self, answer: &[u8]) -> Result<Answer<T>, Cause> {
+    fn read<T, M>(&self, answer: &[u8]) -> Result<Answer<T, M>, Cause>
+    where
+        T: DeserializeOwned,
+        M: DeserializeOwned,
+    {
         let (status, body) = split(answer)?;
         let not_json = |_| Cause::Garbage("it is not the JSON that was asked for");
         match status {
@@ -148,7 +154,7 @@ impl Client {
         })
     }
 
-    fn error(&self, cause: Cause) -> ClientError {
+    pub(super) fn error(&self, cause: Cause) -> ClientError {
         ClientError {
             socket: self.socket.clone(),
             cause,
@@ -286,7 +292,9 @@ mod tests {
             ("HTTP/1.1 2\r\n\r\n".to_owned(), "not HTTP"),
             (String::new(), "closed without one"),
         ] {
-            let said = match client(Path::new("/s")).read::<PolicyForgotten>(answer.as_bytes()) {
+            let said = match client(Path::new("/s"))
+                .read::<PolicyForgotten, PolicyMissing>(answer.as_bytes())
+            {
                 Ok(Answer::Found(forgotten)) if forgotten.forgotten => "forgotten".to_owned(),
                 Ok(Answer::Found(_)) => "kept".to_owned(),
                 Ok(Answer::Missing(missing)) => missing.error,

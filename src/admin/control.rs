@@ -1,5 +1,5 @@
 //! HTTP on `admin.socket`, for what changes things or is not everybody's business: who may open the file may
-//! ask. `sealpost policy` does, see [`super::client`].
+//! ask. `sealpost policy` and `sealpost queue` do, see [`super::client`].
 //!
 //! | request | answer |
 //! |---|---|
@@ -7,6 +7,7 @@
 //! | `GET /policies/DOMAIN` | [`PolicyShown`], 404 [`PolicyMissing`] |
 //! | `POST /policies/DOMAIN/refresh` | [`PolicyRefreshed`], whatever came of it |
 //! | `DELETE /policies/DOMAIN` | [`PolicyForgotten`], 404 [`PolicyMissing`] |
+//! | `/queue...` | see [`super::queue`] |
 //!
 //! All else is answered with [`Problem`]. Bodies of requests are not read.
 
@@ -14,10 +15,12 @@ use super::connections::{Bounded, Bounds};
 use super::policies::{
     PolicyEntry, PolicyForgotten, PolicyMissing, PolicyPage, PolicyRefreshed, PolicyShown, Problem,
 };
+use super::queue;
 use crate::clock;
 use crate::discovery::Sts;
 use crate::ledger::Ledger;
 use crate::names::{DomainName, PolicyDomain};
+use crate::queue::Desk;
 use crate::server::{BindError, SocketFile, unix_listener};
 use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, FromRequestParts, Path as InPath, RawQuery, State};
@@ -80,10 +83,16 @@ impl ControlSocket {
         })
     }
 
-    /// Answers until `stop`; then the file is removed.
-    pub async fn serve(self, sts: Sts, ledger: Ledger, stop: CancellationToken) {
+    /// Answers until `stop`; then the file is removed. Without a `desk` there is no queue to ask for.
+    pub async fn serve(
+        self,
+        sts: Sts,
+        desk: Option<Desk>,
+        ledger: Ledger,
+        stop: CancellationToken,
+    ) {
         let listener = Bounded::new(self.listener, BOUNDS, stop);
-        serve_bounded(listener, router(Control { sts, ledger })).await;
+        serve_bounded(listener, router(Control { sts, desk, ledger })).await;
     }
 }
 
@@ -109,15 +118,16 @@ async fn serve_bounded(listener: Bounded<UnixListener>, router: Router) {
 
 /// What requests are answered with.
 #[derive(Debug, Clone)]
-struct Control {
+pub(super) struct Control {
     sts: Sts,
-    ledger: Ledger,
+    pub(super) desk: Option<Desk>,
+    pub(super) ledger: Ledger,
 }
 
 /// Who asks.
 #[derive(Debug, Clone, Copy)]
-struct Caller {
-    uid: Option<u32>,
+pub(super) struct Caller {
+    pub(super) uid: Option<u32>,
 }
 
 impl Connected<IncomingStream<'_, Bounded<UnixListener>>> for Caller {
@@ -134,6 +144,7 @@ fn router(control: Control) -> Router {
         .route("/policies", get(list))
         .route("/policies/{domain}", get(show).delete(forget))
         .route("/policies/{domain}/refresh", post(refresh))
+        .merge(queue::routes())
         .fallback(async || problem(StatusCode::NOT_FOUND, "there is nothing of this name"))
         .method_not_allowed_fallback(async || {
             problem(StatusCode::METHOD_NOT_ALLOWED, "this cannot be done here")
@@ -279,7 +290,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Target {
     }
 }
 
-async fn within(limit: Duration, answer: impl Future<Output = Response>) -> Response {
+pub(super) async fn within(limit: Duration, answer: impl Future<Output = Response>) -> Response {
     let answered = tokio::time::timeout(limit, answer).await;
     answered.unwrap_or_else(|_| {
         let wrong = format!("not done within {} s", limit.as_secs());
@@ -287,7 +298,7 @@ async fn within(limit: Duration, answer: impl Future<Output = Response>) -> Resp
     })
 }
 
-fn problem(status: StatusCode, error: impl Into<String>) -> Response {
+pub(super) fn problem(status: StatusCode, error: impl Into<String>) -> Response {
     let error = error.into();
     (status, Json(Problem { error })).into_response()
 }
@@ -297,11 +308,11 @@ fn absent(missing: PolicyMissing) -> Response {
 }
 
 /// UNIX seconds.
-fn now() -> u64 {
+pub(super) fn now() -> u64 {
     let since = clock::now().duration_since(UNIX_EPOCH);
     since.unwrap_or_default().as_secs()
 }
 
 #[cfg(test)]
 #[path = "control_tests.rs"]
-mod tests;
+pub(super) mod tests;

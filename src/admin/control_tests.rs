@@ -37,7 +37,7 @@ impl StsObserver for Deaf {
 }
 
 /// A socket that is served, of a daemon that remembers some policies. No domain has a record.
-struct Served {
+pub(in crate::admin) struct Served {
     directory: TempDir,
     stop: CancellationToken,
     serving: TaskTracker,
@@ -46,10 +46,19 @@ struct Served {
 
 impl Served {
     async fn with(policies: impl IntoIterator<Item = StoredPolicy>) -> Self {
-        Self::bounded(policies, BOUNDS).await
+        Self::bounded(policies, None, BOUNDS).await
     }
 
-    async fn bounded(policies: impl IntoIterator<Item = StoredPolicy>, bounds: Bounds) -> Self {
+    /// Of a daemon that remembers nothing, with a queue or without.
+    pub(in crate::admin) async fn operating(desk: Option<Desk>) -> Self {
+        Self::bounded([], desk, BOUNDS).await
+    }
+
+    async fn bounded(
+        policies: impl IntoIterator<Item = StoredPolicy>,
+        desk: Option<Desk>,
+        bounds: Bounds,
+    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(&directory.path().join("db")).unwrap();
         for policy in policies {
@@ -77,7 +86,7 @@ impl Served {
         let listener = Bounded::new(socket.listener, bounds, stop.clone());
         let file = socket._file;
         serving.spawn(async move {
-            serve_bounded(listener, router(Control { sts, ledger })).await;
+            serve_bounded(listener, router(Control { sts, desk, ledger })).await;
             drop(file);
         });
         Self {
@@ -94,7 +103,7 @@ impl Served {
     }
 
     /// Status and body.
-    async fn ask(&self, line: &str) -> (String, String) {
+    pub(in crate::admin) async fn ask(&self, line: &str) -> (String, String) {
         let mut stream = self.connect().await;
         let request = format!("{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
@@ -105,7 +114,7 @@ impl Served {
     }
 
     /// The same through the client, which blocks.
-    async fn client<T: Send + 'static>(
+    pub(in crate::admin) async fn client<T: Send + 'static>(
         &self,
         ask: impl FnOnce(&Client) -> T + Send + 'static,
     ) -> T {
@@ -114,7 +123,7 @@ impl Served {
         asking.await.unwrap()
     }
 
-    async fn end(self) {
+    pub(in crate::admin) async fn end(self) {
         self.stop.cancel();
         self.serving.close();
         self.serving.wait().await;
@@ -265,7 +274,7 @@ async fn a_client_that_says_half_a_sentence_gives_its_place_back() {
         connections: 1,
         lifetime: Duration::from_millis(200),
     };
-    let served = Served::bounded([], bounds).await;
+    let served = Served::bounded([], None, bounds).await;
     let mut slow = served.connect().await;
     slow.write_all(b"GET /policies HT").await.unwrap();
     let (status, _) = served.ask("GET /policies").await;

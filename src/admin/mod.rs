@@ -9,6 +9,7 @@ mod connections;
 pub mod control;
 mod health;
 pub mod policies;
+pub mod queue;
 
 pub use control::ControlSocket;
 pub use health::{Health, Readiness};

@@ -1,13 +1,17 @@
 //! What an operator types: the one definition that gives parser, help, completions and man pages, and
 //! the commands that are not the daemon. Messages go to stderr, results to stdout.
 //!
-//! Exit codes: 0 well, 1 not deliverable (`check`) or no such policy (`policy`), 2 usage or configuration, 3
-//! temporary (`check`) or no answer of the daemon (`policy`).
+//! Exit codes: 0 well, 1 not deliverable (`check`) or no such thing (`policy`, `queue`), 2 usage or configuration, 3
+//! temporary (`check`) or no answer of the daemon (`policy`, `queue`).
 
 pub mod check;
 mod config;
 mod manual;
 mod policy;
+mod print;
+mod queue;
+
+pub use queue::{QueueCommand, QueueFilter, QueueWhich, Scope};
 
 use crate::config::{Config, DEFAULT_PATH};
 use clap::builder::{BoolValueParser, TypedValueParser};
@@ -56,8 +60,9 @@ pub enum Command {
     /// The MTA-STS policies that the running daemon remembers
     #[command(subcommand, after_help = POLICY_EXIT)]
     Policy(PolicyCommand),
-    /// The queue (not in this version)
-    Queue(Later),
+    /// The messages that the running daemon keeps until they are delivered
+    #[command(subcommand, after_help = queue::EXIT)]
+    Queue(QueueCommand),
     /// TLS reports (not in this version)
     Report(Later),
     /// Domains that could safely be required to use TLS (not in this version)
@@ -200,7 +205,7 @@ fn obey(cli: &Cli, parts: &Parts) -> ExitCode {
         Command::Policy(command) => {
             with_config(&cli.config, |config| policy::run(&config, command))
         }
-        Command::Queue(_) => not_in_this_version("queue"),
+        Command::Queue(command) => with_config(&cli.config, |config| queue::run(&config, command)),
         Command::Report(_) => not_in_this_version("report"),
         Command::Suggest(_) => not_in_this_version("suggest"),
         Command::Completions { shell } => manual::completions(*shell),
@@ -275,7 +280,6 @@ mod tests {
     fn commands_to_come_take_anything() {
         for words in [
             &["scan", "--format", "table", "a.example"][..],
-            &["queue", "list", "--json"],
             &["report"],
             &["maillog", "-"],
         ] {

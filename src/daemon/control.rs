@@ -14,7 +14,7 @@ pub(super) fn bind(path: &Path) -> Option<ControlSocket> {
                 socket = %path.display(),
                 %error,
                 mend = mend(&error),
-                "no admin socket: sealpost policy does not work with this daemon",
+                "no admin socket: sealpost policy does not work with this daemon, nor does sealpost queue",
             );
             None
         }

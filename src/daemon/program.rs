@@ -174,10 +174,6 @@ impl Program for Sealpost {
         );
         background.spawn("idle connections", |end| courier.clone().reap(end));
         let sts = open_policies(plan, (&dns, store.as_ref()), &context, &background).await;
-        if let Some(socket) = control::bind(&config.admin.socket) {
-            let (sts, ledger) = (sts.clone(), context.ledger.clone());
-            background.spawn("admin socket", |end| socket.serve(sts, ledger, end));
-        }
         let lifetime = Lifetime {
             tasks: context.tasks.tracker().clone(),
             expired: context.shutdown.expired.clone(),
@@ -193,6 +189,11 @@ impl Program for Sealpost {
         });
         let parts = (&relay, &spool);
         let queue = queue::start(config, store.as_ref(), parts, &context, &background);
+        if let Some(socket) = control::bind(&config.admin.socket) {
+            let (sts, ledger) = (sts.clone(), context.ledger.clone());
+            let desk = queue.as_ref().map(Queue::desk);
+            background.spawn("admin socket", |end| socket.serve(sts, desk, ledger, end));
+        }
         let submit = Arc::new(Custodian {
             relay: relay.clone(),
             queue: queue.clone(),

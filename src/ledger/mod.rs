@@ -8,6 +8,7 @@ mod custody;
 mod event;
 mod metrics;
 mod observe;
+mod queue;
 mod sts;
 
 use crate::delivery::outcome::{Channel, DeliveryResult, Outcome, PossibleDuplicate, Reached, Via};

@@ -14,6 +14,7 @@
 
 mod accept;
 mod custody;
+mod desk;
 mod details;
 mod files;
 mod job;
@@ -28,6 +29,7 @@ mod tidy;
 mod worker;
 
 pub use custody::Custodian;
+pub use desk::{Act, Broken, Desk, Order, Rest, Seen, SeenPage, SeenRecipient, Standing, Tally};
 pub use files::QueueFiles;
 pub use room::Tell;
 pub use schedule::{Concurrency, Schedule, Suspension};
@@ -119,6 +121,17 @@ impl Queue {
     pub fn replace(&self, settings: QueueSettings) {
         self.parts.schedule.limit(settings.concurrency);
         self.parts.settings.store(Arc::new(settings));
+    }
+
+    /// Where it is operated.
+    pub fn desk(&self) -> Desk {
+        let parts = &self.parts;
+        Desk::new(
+            parts.store.clone(),
+            parts.schedule.clone(),
+            parts.files.clone(),
+            parts.tasks.clone(),
+        )
     }
 
     fn settings(&self) -> Arc<QueueSettings> {

@@ -48,7 +48,7 @@ pub(super) const STEPS: [&str; 3] = [
 ",
     "
     CREATE TABLE message (
-        number   INTEGER PRIMARY KEY,
+        number   INTEGER PRIMARY KEY AUTOINCREMENT, -- never given twice: an attempt may outlive its message
         id       TEXT    NOT NULL UNIQUE,
         sender   TEXT    NOT NULL, -- empty: the null reverse path
         size     INTEGER NOT NULL, -- octets

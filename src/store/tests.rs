@@ -265,6 +265,7 @@ fn errors_of_sqlite_keep_their_kind() {
     }
 }
 
+mod operate;
 mod policies;
 mod queue;
 mod threads;

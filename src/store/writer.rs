@@ -94,6 +94,8 @@ pub(super) fn run(
     reader: JoinHandle<()>,
 ) {
     let closing = serve(&mut writing, &mut queue);
+    // Whoever asks from now on is told that the store is closed.
+    drop(queue);
     // A reader that panicked has told so by itself.
     let _ = reader.join();
     if let Some((connection, _lock)) = writing.open {

@@ -4,7 +4,8 @@
 
 mod text;
 
-use super::{EXIT_TEMPORARY, EXIT_USAGE, Output, PolicyCommand, PolicyDomains};
+use super::print::{Array, Trouble, json, safe};
+use super::{Output, PolicyCommand, PolicyDomains};
 use crate::admin::client::{Answer, Client, ClientError};
 use crate::clock;
 use crate::config::Config;
@@ -47,26 +48,6 @@ pub(super) fn run(config: &Config, command: &PolicyCommand) -> ExitCode {
 enum Success {
     Whole,
     Partial,
-}
-
-/// Why a command ends early.
-#[derive(Debug, thiserror::Error)]
-enum Trouble {
-    #[error("{0}")]
-    Usage(String),
-    #[error("{0}")]
-    Client(#[from] ClientError),
-    #[error("stdout: {0}")]
-    Output(#[from] io::Error),
-}
-
-impl Trouble {
-    fn exit_code(&self) -> u8 {
-        match self {
-            Self::Usage(_) => EXIT_USAGE,
-            Self::Client(_) | Self::Output(_) => EXIT_TEMPORARY,
-        }
-    }
 }
 
 /// What there is to tell of one domain.
@@ -201,49 +182,10 @@ fn complain(problem: &str) {
     eprintln!("sealpost: policy: {}", safe(problem));
 }
 
-/// Nothing that a stranger has written can move the cursor.
-fn safe(text: &str) -> String {
-    let harmless = |c: char| if c.is_control() && c != '\n' { '?' } else { c };
-    text.chars().map(harmless).collect()
-}
-
-/// In one line; beyond what JSON asks for, nothing that could move a cursor stands for itself.
-fn json(value: &impl Serialize) -> String {
-    // Strings, numbers and lists of them can always be written.
-    let written = serde_json::to_string(value).unwrap_or_default();
-    let mut json = String::with_capacity(written.len());
-    for c in written.chars() {
-        if c.is_control() {
-            json.push_str(&format!("\\u{:04x}", u32::from(c)));
-        } else {
-            json.push(c);
-        }
-    }
-    json
-}
-
 /// For whom a list is written.
 enum Sink {
     Json(Array),
     Text(Table),
-}
-
-/// A JSON array that is written as it comes, an element a line.
-#[derive(Default)]
-struct Array {
-    begun: bool,
-}
-
-impl Array {
-    fn push(&mut self, out: &mut impl Write, element: &str) -> io::Result<()> {
-        let before = if self.begun { ",\n" } else { "[\n" };
-        self.begun = true;
-        write!(out, "{before}{element}")
-    }
-
-    fn end(self, out: &mut impl Write) -> io::Result<()> {
-        out.write_all(if self.begun { b"\n]\n" } else { b"[]\n" })
-    }
 }
 
 #[cfg(test)]
@@ -268,25 +210,6 @@ mod tests {
             let parsed = parse(word).map(|domain| domain.to_string());
             let expected = expected.map(str::to_owned).map_err(str::to_owned);
             assert_eq!(parsed, expected, "{word}");
-        }
-    }
-
-    #[test]
-    fn what_is_printed_moves_no_cursor() {
-        assert_eq!(safe("a\u{1b}[2J\u{9b}b\r\n"), "a?[2J?b?\n");
-        assert_eq!(json(&"a\u{1b}\u{7f}\u{9b}é"), "\"a\\u001b\\u007f\\u009bé\"");
-    }
-
-    #[test]
-    fn an_array_of_any_length_is_json() {
-        for length in 0..3 {
-            let (mut array, mut out) = (Array::default(), Vec::new());
-            for i in 0..length {
-                array.push(&mut out, &json(&i)).unwrap();
-            }
-            array.end(&mut out).unwrap();
-            let read: Vec<i32> = serde_json::from_slice(&out).unwrap();
-            assert_eq!(read, (0..length).collect::<Vec<_>>());
         }
     }
 }

@@ -3,6 +3,7 @@
 use crate::admin::policies::{
     LastFailure, PolicyEntry, PolicyMissing, PolicyRefreshed, PolicyShown,
 };
+use crate::cli::print::{duration, span};
 use jiff::Timestamp;
 use std::fmt::Write;
 
@@ -161,21 +162,6 @@ fn failed(failure: &LastFailure) -> String {
     )
 }
 
-fn span(from: Timestamp, to: Timestamp) -> String {
-    let seconds = to.as_second().saturating_sub(from.as_second());
-    duration(u64::try_from(seconds).unwrap_or(0))
-}
-
-/// `3 h`, `2 d`: the greatest unit of which there are at least two.
-fn duration(seconds: u64) -> String {
-    for (unit, length) in [("d", 86_400), ("h", 3600), ("min", 60)] {
-        if seconds >= 2 * length {
-            return format!("{} {unit}", seconds / length);
-        }
-    }
-    format!("{seconds} s")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -206,22 +192,6 @@ mod tests {
         Failure {
             reason: "policy host: status 500".into(),
             result: "sts-policy-fetch-error".into(),
-        }
-    }
-
-    #[test]
-    fn durations() {
-        for (seconds, expected) in [
-            (0, "0 s"),
-            (119, "119 s"),
-            (120, "2 min"),
-            (7199, "119 min"),
-            (3 * 3600, "3 h"),
-            (172_799, "47 h"),
-            (172_800, "2 d"),
-            (31_557_600, "365 d"),
-        ] {
-            assert_eq!(duration(seconds), expected);
         }
     }
 

@@ -7,13 +7,17 @@
 
 mod accept;
 mod lease;
+pub(super) mod operate;
 mod rows;
+pub(super) mod select;
 mod settle;
 mod survey;
 
 pub use accept::Placed;
 pub use lease::{Lease, RetryAt};
+pub use operate::{Change, Changed, QueuePage};
 pub use rows::{StoredMessage, StoredRecipient};
+pub use select::{Selection, Stretch};
 pub use settle::{Emptied, Kept, Settlement, Whereabouts};
 pub use survey::{Due, Totals};
 
