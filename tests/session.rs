@@ -411,7 +411,7 @@ async fn xforward_ident_is_the_client_id_of_one_message() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_recipient_over_smtp_is_deferred_and_the_first_delivered() {
-    let world = usual().start().await;
+    let world = usual().config("[relay]\ncustody = 'client'").start().await;
     let mut client = world.smtp().await;
     client.command("MAIL FROM:<s@client.test>").await.unwrap();
     assert_eq!(

@@ -283,7 +283,6 @@ address = "{lmtp}"
 protocol = "lmtp"
 
 [relay]
-custody = "client"
 
 [dns]
 servers = ["{dns}"]

@@ -1,8 +1,10 @@
 //! What Sealpost does, seen on one page: the real daemon amid an Internet on loopback whose hosts behave differently.
 //! A table says for each destination under which policy, over which TLS and with which outcome mail went, and whether
-//! that is as it should be.
+//! that is as it should be. Then what differs for the recipients of one message is kept, over a kill -9.
 //!
 //! `make demo` goes on serving /metrics until Ctrl-C; `make demo ONCE=1` ends with exit code 0 if every row was right.
+
+mod queue;
 
 use std::error::Error;
 use std::fs::File;
@@ -129,7 +131,8 @@ const NEVER_IN_CLEAR: &[&str] = &[
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
     let once = std::env::args().any(|argument| argument == "--once");
-    let (net, pinned) = internet().await?;
+    let (mut net, pinned) = internet().await?;
+    let open = queue::internet(&mut net).await?;
     let directory = tempfile::tempdir()?;
     let mut daemon = Daemon::start(&config(&net, &pinned, directory.path())?, directory.path())?;
     daemon.ready(&net).await?;
@@ -164,11 +167,12 @@ async fn main() -> Result<ExitCode> {
         [] => println!("Where TLS was required, or had failed, no mail was readable on the wire."),
         leaks => println!("UNEXPECTED: mail in clear text for {leaks:?}"),
     }
+    let kept = queue::show(&net, &mut daemon, &open).await?;
     if !once {
         linger(&net, directory.path()).await?;
     }
     daemon.stop().await?;
-    Ok(if wrong == 0 && leaks.is_empty() {
+    Ok(if wrong == 0 && leaks.is_empty() && kept {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -373,6 +377,15 @@ next_hop = "[mx.partner.test]:{port}"
     if let Some(Toml::Table(relay)) = table.get_mut("relay") {
         relay.insert("reach_timeout".to_owned(), "3s".into());
     }
+    let home = net.mx(queue::HOME).address();
+    let kept = [
+        ("retry".to_owned(), Toml::Array(vec!["1s".into()])),
+        (
+            "dsn_via".to_owned(),
+            format!("[{}]:{}", home.ip(), home.port()).into(),
+        ),
+    ];
+    table.insert("queue".to_owned(), Toml::Table(kept.into_iter().collect()));
     Ok(toml::to_string(&table)?)
 }
 
@@ -501,18 +514,39 @@ struct Daemon {
 
 impl Daemon {
     fn start(config: &str, directory: &Path) -> Result<Self> {
-        let program = program()?;
-        let (file, log) = (directory.join("sealpost.toml"), directory.join("log"));
-        std::fs::write(&file, config)?;
-        let child = Command::new(program)
+        std::fs::write(directory.join("sealpost.toml"), config)?;
+        Ok(Self {
+            child: Self::run(directory)?,
+            log: directory.join("log"),
+        })
+    }
+
+    fn run(directory: &Path) -> Result<Child> {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(directory.join("log"))?;
+        let child = Command::new(program()?)
             .args(["run", "--config"])
-            .arg(&file)
+            .arg(directory.join("sealpost.toml"))
             .env_remove("NOTIFY_SOCKET")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(File::create(&log)?)
+            .stderr(log)
             .spawn()?;
-        Ok(Self { child, log })
+        Ok(child)
+    }
+
+    fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    fn start_again(&mut self) -> Result<()> {
+        let directory = self.log.parent().ok_or("the log has a directory")?;
+        self.child = Self::run(directory)?;
+        Ok(())
     }
 
     async fn ready(&mut self, net: &Internet) -> Result<()> {
