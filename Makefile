@@ -1,15 +1,21 @@
 # make demo    what Sealpost does, on loopback, without root or Internet (ONCE=1: ends by itself)
 # make test    all tests; installs what they need when root
 # make check   format, lints, documentation
+# make soak    mail while Sealpost is killed again and again, for 10 minutes (SECONDS=3600 ROUNDS=100 SEED=1)
 # make bench   Sealpost against Postfix, as root (ARGS="--quick": a few minutes; ARGS=--help)
 
 CARGO ?= cargo
+# make soak: how long, how often it dies before the queue is let run empty, what is drawn.
+SECONDS ?= 600
+ROUNDS ?= 200
+SEED ?=
+SURVIVES = what_was_answered_with_250_survives_every_kill
 PREFIX ?= /usr/local
 DESTDIR ?=
 # The real servers and clients that some tests talk to: a command, and its Debian package if that has another name.
 PEERS = postfix swaks unbound unbound-host dnssec-signzone:bind9-utils openssl ip:iproute2
 
-.PHONY: build check test test-setup demo bench install clean
+.PHONY: build check test test-setup demo soak bench install clean
 
 build:
 	$(CARGO) build --release --locked
@@ -33,6 +39,11 @@ test-setup:
 
 demo: build
 	@$(CARGO) run --quiet --locked --release --example demo -- $(if $(ONCE),--once)
+
+soak: build
+	SEALPOST_BINARY=$(CURDIR)/target/release/sealpost SEALPOST_CRASH_SECONDS=$(SECONDS) \
+	SEALPOST_CRASH_ROUNDS=$(ROUNDS) SEALPOST_CRASH_SEED=$(SEED) \
+	    $(CARGO) test --locked --test queue_crash -- --nocapture --exact $(SURVIVES)
 
 bench:
 	$(CARGO) bench --locked --bench decision

@@ -19,6 +19,12 @@ const READY: Duration = Duration::from_secs(20);
 const PATIENCE: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(10);
 
+/// Environment: another binary than the one that was built for the tests, such as `target/release/sealpost`.
+const BINARY: &str = "SEALPOST_BINARY";
+
+/// Octets of the log's end that a failing test shows.
+const MOST_SHOWN: usize = 256 * 1024;
+
 /// One line of the log.
 pub type Log = Value;
 
@@ -119,9 +125,9 @@ impl Daemon {
     }
 
     fn run(words: &[&str], directory: &Path, change: impl FnOnce(&mut Command)) -> Child {
-        let mut words = [words, &[env!("CARGO_BIN_EXE_sealpost")]]
-            .concat()
-            .into_iter();
+        let binary = std::env::var(BINARY);
+        let binary = binary.as_deref().unwrap_or(env!("CARGO_BIN_EXE_sealpost"));
+        let mut words = [words, &[binary]].concat().into_iter();
         let file = |name| {
             let path = directory.join(name);
             File::options()
@@ -169,8 +175,18 @@ impl Daemon {
 
     /// Starts it again with the same file and directory, and waits until it is ready.
     pub async fn start_again(&mut self) {
-        self.child = Self::run(&[], self.directory.path(), |_| {});
+        self.begin_again();
         self.wait_until_ready().await;
+    }
+
+    /// The same without waiting.
+    pub fn begin_again(&mut self) {
+        self.begin_again_under(&[]);
+    }
+
+    /// The same with other words before the command.
+    pub fn begin_again_under(&mut self, words: &[&str]) {
+        self.child = Self::run(words, self.directory.path(), |_| {});
     }
 
     pub async fn wait_until_ready(&mut self) {
@@ -312,9 +328,14 @@ impl Daemon {
 
     /// Writes another configuration and sends SIGHUP. What comes of it is in metric and log.
     pub fn reload(&self, config: &str) {
+        self.write_config(config);
+        self.signal("HUP");
+    }
+
+    /// Writes another configuration for the next start.
+    pub fn write_config(&self, config: &str) {
         let config = config.replace("STATE", &self.directory.path().display().to_string());
         std::fs::write(self.config_file(), config).unwrap();
-        self.signal("HUP");
     }
 
     /// Waits for the end, at most so long; `None` if it goes on running.
@@ -359,7 +380,12 @@ impl Drop for Daemon {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("--- sealpost's stderr ---\n{}", self.stderr());
+            let log = self.stderr();
+            let end = &log.as_bytes()[log.len().saturating_sub(MOST_SHOWN)..];
+            eprintln!(
+                "--- sealpost's stderr ---\n{}",
+                String::from_utf8_lossy(end)
+            );
         }
     }
 }

@@ -31,6 +31,7 @@ mod daemon;
 pub mod dane;
 mod metrics;
 pub mod sts;
+pub mod traffic;
 mod world;
 
 pub use bench::Bench;
