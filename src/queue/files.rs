@@ -1,6 +1,7 @@
 //! Contents that are too large for the database: one that takes long to write holds up nobody's commit.
 
 use crate::message::{Content, EightBit};
+use crate::store::directory;
 use crate::store::queue::Whereabouts;
 use std::collections::HashSet;
 use std::io;
@@ -20,11 +21,7 @@ pub struct QueueFiles {
 impl QueueFiles {
     /// Makes the directory if need be, for the owner alone. It blocks: a start-up call.
     pub fn open(directory: &Path) -> io::Result<Self> {
-        use std::os::unix::fs::DirBuilderExt as _;
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(directory)?;
+        directory::make(directory, 0o700)?;
         Ok(Self {
             directory: directory.into(),
         })

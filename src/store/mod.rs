@@ -4,6 +4,7 @@
 //! that many callers share one fsync. Every answer of a write means: on disk. Reads have connections of
 //! their own and wait for no write; one that begins after a write was answered sees it.
 
+pub mod directory;
 mod error;
 mod failures;
 mod lock;

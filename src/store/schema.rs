@@ -3,11 +3,9 @@
 //! At start only what costs nothing is checked, since reading all of a large file takes longer than mail
 //! should wait: that it is a database, as long as it says, and its schema readable.
 
-use super::StoreError;
 use super::lock::{self, Lock};
+use super::{StoreError, directory};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -148,15 +146,11 @@ pub(super) fn check_readable(path: &Path) -> Result<(), StoreError> {
 }
 
 /// Readable for the owner's group, not for everyone: the store knows who writes to whom.
-fn make_directory(directory: &Path) -> Result<(), StoreError> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o750)
-        .create(directory)
-        .map_err(|error| StoreError::Directory {
-            path: directory.into(),
-            reason: error.to_string(),
-        })
+fn make_directory(path: &Path) -> Result<(), StoreError> {
+    directory::make(path, 0o750).map_err(|error| StoreError::Directory {
+        path: path.into(),
+        reason: error.to_string(),
+    })
 }
 
 /// SQLite looks at the header and at the file's length before it parses the schema.
