@@ -18,22 +18,13 @@ mod support;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use support::traffic::{Account, Deaths, Strike, Traffic, hosts, set_custody};
+use support::traffic::{Account, Deaths, Strike, Traffic, from_environment, hosts, set_custody};
 use support::{Act, Daemon, Log, Script, Stage, World};
 use tokio::time::sleep;
 
 const SESSIONS: usize = 20;
 /// Deaths with the same custody.
 const STRETCH: usize = 10;
-
-fn from_environment(name: &str) -> Option<u64> {
-    let value = std::env::var(name).ok().filter(|value| !value.is_empty())?;
-    Some(
-        value
-            .parse()
-            .unwrap_or_else(|_| panic!("{name}: not a number: {value}")),
-    )
-}
 
 async fn world(strike: &Strike) -> World {
     hosts(World::new(), strike)

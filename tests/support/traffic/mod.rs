@@ -72,6 +72,13 @@ struct Shared {
     ending: CancellationToken,
 }
 
+/// A number, unless it is empty or not set.
+pub fn from_environment(name: &str) -> Option<u64> {
+    let value = std::env::var(name).ok().filter(|value| !value.is_empty())?;
+    let number = value.parse();
+    Some(number.unwrap_or_else(|_| panic!("{name} is no number: {value}")))
+}
+
 impl Traffic {
     /// Begins so many sessions.
     pub fn begin(sessions: usize, to: SocketAddr, strike: &Strike, random: &mut Rng) -> Self {
