@@ -120,14 +120,13 @@ pub(super) fn resumed(resumed: Resumed) -> &'static str {
     }
 }
 
-/// Also where an earlier attempt was cut off, which may have succeeded: then this one may be the second.
+/// Also where an earlier attempt was cut off, which may have succeeded: whatever came of this one, as the attempts
+/// that follow it know nothing of that any more.
 fn duplicate(outcome: &Outcome, queued: Option<Queued>) -> &'static str {
-    let interrupted = queued.is_some_and(|queued| queued.earlier == Earlier::Interrupted);
-    let delivered = outcome.result == DeliveryResult::Delivered;
-    match outcome.possible_duplicate {
-        PossibleDuplicate::No if interrupted && delivered => "yes",
-        PossibleDuplicate::No => "no",
-        PossibleDuplicate::Yes => "yes",
+    let earlier = queued.map_or(Earlier::Settled, |queued| queued.earlier);
+    match (outcome.possible_duplicate, earlier) {
+        (PossibleDuplicate::No, Earlier::Settled) => "no",
+        (PossibleDuplicate::Yes, _) | (_, Earlier::Interrupted) => "yes",
     }
 }
 
