@@ -289,8 +289,7 @@ async fn everything_about_a_message_survives_the_queue() {
     client.command("DATA").await.unwrap();
     client.send(lab::client::stuffed(&large)).await.unwrap();
     assert_eq!(client.reply().await.unwrap().code, 250);
-    let kept = std::fs::read_dir(world.daemon.directory().join("queue")).unwrap();
-    assert_eq!(kept.count(), 1, "a large content has a file");
+    assert_eq!(world.daemon.kept_files(), 1, "a large content has a file");
     world.daemon.restart("KILL").await;
     open.store(true, Ordering::SeqCst);
     let mx = world.mx("a.test");
@@ -314,12 +313,8 @@ async fn everything_about_a_message_survives_the_queue() {
     let delivered = |line: &support::Log| line["result"] == "delivered";
     let line = world.daemon.wait_log(delivered).await;
     assert_eq!(line["client_id"], "4Xyz");
-    let gone = || {
-        let left = std::fs::read_dir(world.daemon.directory().join("queue")).unwrap();
-        left.count() == 0
-    };
     let until = Instant::now() + Duration::from_secs(10);
-    while !gone() {
+    while world.daemon.kept_files() > 0 {
         assert!(Instant::now() < until, "its file is left behind");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

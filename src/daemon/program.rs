@@ -188,7 +188,7 @@ impl Program for Sealpost {
             ..SpoolLimits::default()
         });
         let parts = (&relay, &spool);
-        let queue = queue::start(config, store.as_ref(), parts, &context, &background);
+        let queue = queue::start(config, store.as_ref(), parts, &context, &background).await;
         if let Some(socket) = control::bind(&config.admin.socket) {
             let (sts, ledger) = (sts.clone(), context.ledger.clone());
             let desk = queue.as_ref().map(Queue::desk);

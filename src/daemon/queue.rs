@@ -32,6 +32,8 @@ pub(super) fn open_store(path: &Path, context: &Context) -> Result<Option<Store>
 pub(super) fn settings(config: &Config) -> QueueSettings {
     let queue = config.queue.clone();
     let delivery = &config.delivery;
+    let of_listeners = config.listeners.iter().flat_map(|listener| &listener.bind);
+    let sources = delivery.bind.iter().chain(of_listeners);
     QueueSettings {
         custody: config.server.custody,
         retry: queue.retry,
@@ -40,6 +42,7 @@ pub(super) fn settings(config: &Config) -> QueueSettings {
         dsn_via: queue.dsn_via,
         postmaster: queue.postmaster,
         hostname: config.hostname.clone(),
+        sources: sources.copied().collect(),
         max_message_size: config.server.max_message_size,
         concurrency: Concurrency {
             total: delivery.max_connections,
@@ -49,16 +52,21 @@ pub(super) fn settings(config: &Config) -> QueueSettings {
 }
 
 /// Builds the queue and starts what belongs to it.
-pub(super) fn start(
+pub(super) async fn start(
     config: &Config,
     store: Option<&Store>,
     (relay, spool): (&Relay, &SpoolMemory),
     context: &Context,
     background: &Background,
 ) -> Option<Queue> {
-    let store = store?;
-    // Beside the database, which may be on a disk of its own.
-    let directory = config.store.with_file_name("queue");
+    let Some((store, identity)) = identified(store, context).await else {
+        let obstacle = "without a store nothing can be kept";
+        told(context.health.clone())(Some(obstacle), config.server.custody);
+        return None;
+    };
+    // Beside the database, which may be on a disk of its own; and of no other database, whose mail it may be that is
+    // there too.
+    let directory = config.store.with_file_name("queue").join(identity);
     let files = match QueueFiles::open(&directory) {
         Ok(files) => files,
         Err(error) => {
@@ -88,6 +96,21 @@ pub(super) fn start(
         .spawn("room in the queue", queue.clone().watch_room(tell));
     background.spawn("left behind", |end| queue.clone().clean_up(end));
     Some(queue)
+}
+
+/// The store and what it is called.
+async fn identified<'s>(
+    store: Option<&'s Store>,
+    context: &Context,
+) -> Option<(&'s Store, String)> {
+    let store = store?;
+    match store.identity().await {
+        Ok(identity) => Some((store, identity)),
+        Err(error) => {
+            context.ledger.store_writable(Some(&error.to_string()));
+            None
+        }
+    }
 }
 
 fn told(health: Health) -> crate::queue::Tell {

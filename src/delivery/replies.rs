@@ -60,13 +60,7 @@ pub(super) fn delivered(
     let ours = format!(" (sealpost {id}, {tls}, {proof})");
     let mut text = format!("host {label} said: {said}");
     let room = 512 - "250 2.0.0 \r\n".len() - ours.len();
-    if text.len() > room {
-        let mut cut = room;
-        while !text.is_char_boundary(cut) {
-            cut -= 1;
-        }
-        text.truncate(cut);
-    }
+    cut(&mut text, room);
     Reply::new(250, EnhancedStatus::new(2, 0, 0), text + &ours)
 }
 
@@ -93,7 +87,20 @@ fn refused(label: &str, stage: Stage, said: &Reply) -> Reply {
     } else {
         said.to_string()
     };
-    Reply::new(code, enhanced, format!("host {label} said: {shown}"))
+    let mut text = format!("host {label} said: {shown}");
+    cut(&mut text, MAX_TEXT);
+    Reply::new(code, enhanced, text)
+}
+
+/// Longest text of a reply, octets: it is kept, logged and told to senders. What goes to the client is cut further.
+const MAX_TEXT: usize = 1000;
+
+fn cut(text: &mut String, most: usize) {
+    let mut end = most.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1; // 0 is a boundary
+    }
+    text.truncate(end);
 }
 
 /// What a failure at one host means for the recipients, with the block that the policy has put up.

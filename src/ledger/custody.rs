@@ -8,7 +8,11 @@ use crate::smtp::envelope::Recipient;
 use crate::smtp::reply::Reply;
 use crate::smtp::status::EnhancedStatus;
 use crate::store::StoreError;
-use std::time::Duration;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+/// How often at most it is said that the store fails.
+const UNREADABLE_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Ledger {
     /// A recipient's mail is ours, and answered for.
@@ -110,8 +114,17 @@ impl Ledger {
         );
     }
 
-    /// The queue as a whole cannot be read or written now.
+    /// The queue as a whole cannot be read or written now. Said every ten seconds at most.
     pub fn queue_unreadable(&self, error: &StoreError) {
+        // Nothing can panic while it is held.
+        let mut told = self
+            .told_unreadable
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if told.is_some_and(|at| at.elapsed() < UNREADABLE_INTERVAL) {
+            return;
+        }
+        *told = Some(Instant::now());
         tracing::error!(target: "sealpost::queue", %error, "the queue's store fails");
     }
 

@@ -34,6 +34,8 @@ pub struct Ledger {
     hash: Arc<AtomicBool>,
     /// When [`Self::second_recipient`] said something last.
     warned: Arc<Mutex<Option<Instant>>>,
+    /// The same of [`Self::queue_unreadable`].
+    told_unreadable: Arc<Mutex<Option<Instant>>>,
 }
 
 /// How often at most a client's wrong set-up is complained of.
@@ -132,6 +134,7 @@ impl Ledger {
             metrics: Arc::new(Metrics::new()),
             hash: Arc::new(AtomicBool::new(false)),
             warned: Arc::default(),
+            told_unreadable: Arc::default(),
         };
         ledger.write_addresses(addresses);
         ledger

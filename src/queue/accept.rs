@@ -3,7 +3,7 @@
 use super::details::{Details, Kind, Speaker};
 use super::files::QueueFiles;
 use super::job::{Job, JobRecipient};
-use super::notices::{About, Gathered, Told};
+use super::notices::{About, Gathered};
 use super::schedule::Slot;
 use super::settings::millis;
 use super::{Queue, now};
@@ -21,6 +21,10 @@ use bytes::Bytes;
 use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a reply may be put off by a notice: the client gives up in the end, and sends the message again.
+const TELL_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A recipient who is to be kept, and how far its delivery has come.
 #[derive(Debug)]
@@ -83,16 +87,15 @@ impl Queue {
         Ok(())
     }
 
-    /// Tells the sender that a host has the message which does not tell of deliveries.
-    pub(super) async fn tell_relayed(
-        &self,
-        message: &Message,
-        recipient: &Recipient,
-        outcome: &Outcome,
-    ) {
-        let mut told = Gathered::default();
-        told.relayed(Told::of_outcome(recipient, outcome));
-        if let Err(error) = self.write(message, Vec::new(), told).await {
+    /// Tells the sender, if there is something to tell; a client waits for that.
+    pub(super) async fn tell(&self, message: &Message, told: Gathered) {
+        if told.is_empty() {
+            return;
+        }
+        let written = self.write(message, Vec::new(), told);
+        let written = tokio::time::timeout(TELL_PATIENCE, written).await;
+        let hangs = || Err(StoreError::Io("it does not answer".to_owned()));
+        if let Err(error) = written.unwrap_or_else(|_| hangs()) {
             // The message has arrived, which a refusal would deny.
             self.parts.ledger.not_told(message, &error);
         }
@@ -275,7 +278,7 @@ fn warning(
     from: &ReversePath,
     recipient: &Recipient,
     received: Millis,
-    after: std::time::Duration,
+    after: Duration,
 ) -> Option<Millis> {
     let wanted = dsn::wanted(recipient.notify.as_deref(), Action::Delayed) == Wanted::Yes;
     let somebody = *from != ReversePath::Null;

@@ -14,6 +14,7 @@ use crate::smtp::envelope::Recipient;
 use crate::smtp::reply::{Reply, Severity};
 use crate::smtp::status::EnhancedStatus;
 use crate::store::StoreError;
+use futures_util::FutureExt as _;
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
@@ -117,16 +118,21 @@ impl Custodian {
         let (senders, receivers): (Vec<_>, Vec<_>) =
             outcomes.iter().map(|_| oneshot::channel::<Reply>()).unzip();
         self.tasks.spawn(async move {
-            for (at, (outcome, sender)) in outcomes.into_iter().zip(senders).enumerate() {
-                let Ok(outcome) = outcome.await else { continue };
-                let reply = outcome.reply.clone();
-                if let Some(recipient) = kept.envelope.recipients.get(at)
-                    && is_relayed(recipient, &outcome)
-                {
-                    queue.tell_relayed(&kept, recipient, &outcome).await;
+            let mut known = Vec::new();
+            for (at, (mut outcome, sender)) in outcomes.into_iter().zip(senders).enumerate() {
+                // What is known at once is told of at once, in one notice.
+                let ready = match (&mut outcome).now_or_never() {
+                    Some(ready) => ready,
+                    None => {
+                        queue.tell_relayed(&kept, std::mem::take(&mut known)).await;
+                        outcome.await
+                    }
+                };
+                if let Ok(outcome) = ready {
+                    known.push((at, outcome, sender));
                 }
-                let _ = sender.send(reply);
             }
+            queue.tell_relayed(&kept, known).await;
         });
         InFlight::of_replies(receivers, Some(withdraw))
     }
@@ -161,11 +167,13 @@ impl Custodian {
 
     async fn tell_success(&self, message: &Message, outcomes: &[Outcome]) {
         let Some(queue) = &self.queue else { return };
+        let mut told = notices::Gathered::default();
         for (recipient, outcome) in message.envelope.recipients.iter().zip(outcomes) {
             if is_relayed(recipient, outcome) {
-                queue.tell_relayed(message, recipient, outcome).await;
+                told.relayed(Told::of_outcome(recipient, outcome));
             }
         }
+        queue.tell(message, told).await;
     }
 
     async fn keep_rest(&self, message: Message, outcomes: &[Outcome]) -> Reply {
@@ -202,7 +210,27 @@ impl Custodian {
     }
 }
 
+/// A recipient's place in the envelope, what became of it, and who waits to hear of it.
+type Known = (usize, Outcome, oneshot::Sender<Reply>);
+
 impl Queue {
+    /// Tells the sender of those that will not be told of otherwise, and then answers the client.
+    async fn tell_relayed(&self, message: &Message, known: Vec<Known>) {
+        let mut told = notices::Gathered::default();
+        for (at, outcome, _) in &known {
+            if let Some(recipient) = message.envelope.recipients.get(*at)
+                && is_relayed(recipient, outcome)
+            {
+                told.relayed(Told::of_outcome(recipient, outcome));
+            }
+        }
+        self.tell(message, told).await;
+        for (_, outcome, sender) in known {
+            // Whoever has left hears nothing.
+            let _ = sender.send(outcome.reply);
+        }
+    }
+
     /// What some recipients' outcomes leave to do: the deferred wait, the failed are reported.
     async fn take_rest(
         &self,

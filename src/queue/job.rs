@@ -4,9 +4,11 @@ use super::details::{Details, Kind};
 use super::notices::About;
 use super::settings::{QueueSettings, millis};
 use super::{Queue, now, recipient_of, system_time};
-use crate::message::{Content, Earlier, EightBit, Message, MessageId, Queued};
+use crate::message::{Content, Earlier, EightBit, Message, MessageId, Origin, Queued};
 use crate::smtp::envelope::{Envelope, Recipient};
 use crate::store::queue::{Millis, StoredMessage, UnderWay};
+use std::io::ErrorKind;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -86,12 +88,23 @@ fn of_queue(message: &Message, recipients: Vec<Recipient>, queued: Queued) -> Me
 }
 
 impl Queue {
+    /// As the message came, but for source addresses that are configured no more.
+    fn origin(&self, origin: Origin) -> Origin {
+        let settings = self.settings();
+        let known = |address: &IpAddr| settings.sources.contains(address);
+        Origin {
+            bind: origin.bind.into_iter().filter(known).collect(),
+            ..origin
+        }
+    }
+
     pub(super) async fn job(&self, stored: &StoredMessage) -> Result<Job, String> {
         let details = Details::from_json(&stored.details).map_err(|e| e.to_string())?;
         let facts = details
             .facts(&stored.sender, stored.size)
             .map_err(|e| e.to_string())?;
-        let content = self.content(stored, facts.eight_bit).await?;
+        let content = self.content(stored, facts.eight_bit).await;
+        let content = content.map_err(|fault| fault.to_string())?;
         let mut envelope = Vec::with_capacity(stored.recipients.len());
         let mut recipients = Vec::with_capacity(stored.recipients.len());
         let mut earlier = Earlier::Settled;
@@ -120,7 +133,7 @@ impl Queue {
                 recipients: envelope,
             },
             content,
-            origin: facts.origin,
+            origin: self.origin(facts.origin),
             message_id: details.message_id.clone(),
             needs_utf8: facts.needs_utf8,
             tls_required: facts.tls_required,
@@ -141,16 +154,29 @@ impl Queue {
         &self,
         stored: &StoredMessage,
         eight_bit: EightBit,
-    ) -> Result<Content, String> {
+    ) -> Result<Content, ContentFault> {
         match self.parts.store.content(stored.number).await {
             Ok(Some(octets)) => Ok(Content::from_octets(octets)),
             Ok(None) => {
                 let file = self.parts.files.read(&stored.id, eight_bit).await;
-                file.map_err(|error| error.to_string())
+                file.map_err(|error| match error.kind() == ErrorKind::NotFound {
+                    true => ContentFault::Gone,
+                    false => ContentFault::Unreadable(error.to_string()),
+                })
             }
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(ContentFault::Unreadable(error.to_string())),
         }
     }
+}
+
+/// Why there is no content.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum ContentFault {
+    /// It never comes back.
+    #[error("its content is gone")]
+    Gone,
+    #[error("{0}")]
+    Unreadable(String),
 }
 
 impl About {

@@ -12,7 +12,7 @@ use crate::dsn::{
 };
 use crate::message::{Content, Message, MessageId, Origin, TlsRequired};
 use crate::names::DomainName;
-use crate::smtp::address::{Mailbox, ReversePath};
+use crate::smtp::address::{MailDomain, Mailbox, ReversePath};
 use crate::smtp::envelope::{Body, Envelope, MailFrom, Recipient, Utf8};
 use crate::smtp::reply::Reply;
 use crate::smtp::status::EnhancedStatus;
@@ -57,6 +57,10 @@ pub(super) struct Gathered {
 impl Gathered {
     pub(super) fn failed(&mut self, told: Told) {
         self.failed.push(told);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.failed.is_empty() && self.delayed.is_empty() && self.relayed.is_empty()
     }
 
     pub(super) fn delayed(&mut self, told: Told) {
@@ -185,7 +189,10 @@ impl Queue {
             );
         }
         let settings = self.settings();
+        // Who cannot be reached is not told so; the copy would come back through his own server for ever.
+        let of = |postmaster: &Mailbox| told.iter().any(|t| same(&t.recipient.mailbox, postmaster));
         match (&settings.postmaster, about.kind) {
+            (Some(postmaster), _) if of(postmaster) => Ok(None),
             (Some(postmaster), Kind::Mail | Kind::Notice) => {
                 let notice = (Kind::LastResort, Action::Failed, postmaster);
                 self.notice(about, notice, told, now).await.map(Some)
@@ -289,8 +296,9 @@ impl Queue {
         told: &[Told],
     ) -> std::io::Result<Content> {
         let settings = self.settings();
-        // Room for what is said around it.
-        let most = settings.max_message_size.saturating_sub(64 * 1024);
+        // Room for what is said around it, and of each recipient.
+        let around = 64 * 1024 + 4096 * told.len() as u64;
+        let most = settings.max_message_size.saturating_sub(around);
         let returned = dsn::returned(action, about.from.ret, about.content.size(), most);
         let eight_bit = match about.content.is_eight_bit() {
             true => EightBitContent::Yes,
@@ -332,6 +340,15 @@ impl Queue {
         writer.write(&notice.tail).await?;
         writer.finish().await
     }
+}
+
+/// Domains, and the local part but for its case.
+fn same(one: &Mailbox, other: &Mailbox) -> bool {
+    let domains = match (&one.domain, &other.domain) {
+        (MailDomain::Name { ascii: a, .. }, MailDomain::Name { ascii: b, .. }) => a == b,
+        (a, b) => a == b,
+    };
+    domains && one.local.eq_ignore_ascii_case(&other.local)
 }
 
 impl Told {

@@ -5,6 +5,7 @@ use crate::names::{DomainName, RuleNextHop};
 use crate::relay::Custody;
 use crate::smtp::address::Mailbox;
 use crate::store::queue::Millis;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// What the queue obeys; a reload replaces it.
@@ -23,6 +24,8 @@ pub struct QueueSettings {
     pub postmaster: Option<Mailbox>,
     /// In notices.
     pub hostname: DomainName,
+    /// Every source address that is configured: mail does not go on from one that is no more.
+    pub sources: Vec<IpAddr>,
     /// Of a notice, octets: `client.max_message_size`.
     pub max_message_size: u64,
     pub concurrency: Concurrency,
@@ -73,6 +76,7 @@ mod tests {
             dsn_via: DsnVia::Mx,
             postmaster: None,
             hostname: DomainName::parse("relay.example").unwrap(),
+            sources: Vec::new(),
             max_message_size: 1000,
             concurrency: Concurrency {
                 total: 1,

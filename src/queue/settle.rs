@@ -7,12 +7,15 @@ use super::job::{Job, JobRecipient};
 use super::notices::{About, Gathered, Told};
 use super::now;
 use super::schedule::Slot;
+use super::settings::millis;
 use crate::delivery::outcome::{DeliveryResult, Outcome, PossibleDuplicate, Reached};
 use crate::store::queue::{
     Kept, Millis, Progress, Settlement, StoredMessage, StoredRecipient, Whereabouts,
 };
 use std::time::Duration;
 
+/// When mail is tried again for which there was no place.
+const GIVEN_BACK_PAUSE: Duration = Duration::from_secs(5);
 /// How long a store that cannot be written is left alone.
 const STORE_PAUSE: Duration = Duration::from_secs(2);
 
@@ -83,7 +86,8 @@ impl Queue {
     ) -> Kept {
         let given_back = self.is_given_back(outcome);
         let next = match given_back {
-            true => now,
+            // There was no place for it: soon, but not in a loop.
+            true => now + millis(self.settings().pause(1).min(GIVEN_BACK_PAUSE)),
             // The last attempt is made when time is over.
             false => {
                 let next = self.settings().retry_at(of_job.attempts, now);
@@ -180,8 +184,7 @@ impl Queue {
 
     /// Given up by us, and certainly not arrived: as if it had not been attempted.
     fn is_given_back(&self, outcome: &Outcome) -> bool {
-        self.is_ending()
-            && outcome.result == DeliveryResult::Deferred
+        outcome.result == DeliveryResult::Deferred
             && outcome.possible_duplicate == PossibleDuplicate::No
             && outcome.reached == Reached::Unknown
     }

@@ -1,6 +1,7 @@
 //! What time alone brings: warnings, the end of patience, and the figures that tell how the queue fares.
 
-use super::details::{Details, Kind};
+use super::details::Details;
+use super::job::ContentFault;
 use super::notices::{About, Gathered, Told};
 use super::{Queue, now, recipient_of};
 use crate::message::{Content, EightBit, TlsRequired};
@@ -10,7 +11,7 @@ use crate::smtp::reply::Reply;
 use crate::smtp::status::EnhancedStatus;
 use crate::store::StoreError;
 use crate::store::queue::{
-    Millis, RecipientState, Settlement, StoredMessage, StoredRecipient, Totals, UnderWay,
+    Millis, Provided, RecipientState, Settlement, StoredMessage, StoredRecipient, Totals, UnderWay,
 };
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,10 @@ use std::time::{Duration, Instant};
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Messages that are looked at in one go.
 const STEP: u32 = 50;
+/// Of them, how many times in a row: then other things are looked after.
+const PAGES: u32 = 20;
+/// Before all messages.
+const START: (Millis, i64) = (0, 0);
 /// By how much longer than counting takes nothing is counted.
 const COUNTING_SHARE: u32 = 20;
 
@@ -33,10 +38,16 @@ impl Queue {
         let draining = self.parts.lifetime.draining.clone();
         let sweeping = async {
             let mut count_again = Instant::now();
+            let mut place = START;
             loop {
-                if let Err(error) = self.sweep_once().await {
+                let swept = match self.warn_all().await {
+                    Ok(()) => self.expire_some(place).await,
+                    Err(error) => Err(error),
+                };
+                place = swept.unwrap_or_else(|error| {
                     self.parts.ledger.queue_unreadable(&error);
-                }
+                    START
+                });
                 if Instant::now() >= count_again {
                     let took = self.count().await;
                     count_again = Instant::now() + took * COUNTING_SHARE;
@@ -50,8 +61,8 @@ impl Queue {
         }
     }
 
-    async fn sweep_once(&self) -> Result<(), StoreError> {
-        loop {
+    async fn warn_all(&self) -> Result<(), StoreError> {
+        for _ in 0..PAGES {
             let due = self.parts.store.warnings(now(), STEP).await?;
             let last = due.len() < STEP as usize;
             for message in due {
@@ -61,16 +72,22 @@ impl Queue {
                 break;
             }
         }
-        let mut after = (0, 0);
-        loop {
-            let over = self.parts.store.expired(now(), after, STEP).await?;
-            let Some(last) = over.last() else { break };
-            after = (last.expires, last.number);
+        Ok(())
+    }
+
+    /// Some of those whose time is over, from this place on; where to go on.
+    async fn expire_some(&self, mut place: (Millis, i64)) -> Result<(Millis, i64), StoreError> {
+        for _ in 0..PAGES {
+            let over = self.parts.store.expired(now(), place, STEP).await?;
+            let Some(last) = over.last() else {
+                return Ok(START);
+            };
+            place = (last.expires, last.number);
             for message in over {
                 self.expire(message).await?;
             }
         }
-        Ok(())
+        Ok(place)
     }
 
     /// Tells the sender that some recipients still wait.
@@ -80,7 +97,7 @@ impl Queue {
             |recipient: &&StoredRecipient| recipient.progress.warn.is_some_and(|at| at <= now);
         let due: Vec<StoredRecipient> = stored.recipients.iter().filter(is_due).cloned().collect();
         let mut told = Gathered::default();
-        let known = self.known(stored).await;
+        let known = self.known(stored).await?;
         for recipient in &due {
             let reply = self.last_reply(recipient);
             if let Ok(parsed) = recipient_of(recipient) {
@@ -113,18 +130,18 @@ impl Queue {
         if over.is_empty() {
             return Ok(());
         }
-        let known = self.known(stored).await;
+        let known = self.known(stored).await?;
         let mut told = Gathered::default();
         for recipient in &over {
             let reply = self.last_reply(recipient);
-            if let Ok(parsed) = recipient_of(recipient) {
-                self.parts.ledger.expired_in_store(
-                    &known.stored.id,
-                    &known.about.from.path,
-                    &parsed,
-                    &reply,
-                );
-                told.failed(Told::of_kept(parsed, reply, &recipient.progress).expired());
+            match recipient_of(recipient) {
+                Ok(parsed) => {
+                    let (id, from) = (&known.stored.id, &known.about.from.path);
+                    let ledger = &self.parts.ledger;
+                    ledger.expired_in_store(id, from, &parsed, &reply);
+                    told.failed(Told::of_kept(parsed, reply, &recipient.progress).expired());
+                }
+                Err(problem) => self.parts.ledger.unreadable(&known.stored.id, &problem),
             }
         }
         let notices = self.notices(&known.about, told, now()).await?;
@@ -132,6 +149,8 @@ impl Queue {
             message: known.stored.number,
             done: over.iter().map(|recipient| recipient.number).collect(),
             notices,
+            // The destination may have been called again meanwhile.
+            provided: Provided::AllWait,
             ..Settlement::default()
         };
         self.write_down(settlement, &known.stored.id).await;
@@ -161,17 +180,29 @@ impl Queue {
         }
     }
 
-    /// What can be said of a message, also where something of it cannot be read any more.
-    async fn known(&self, stored: StoredMessage) -> Known {
+    /// What can be said of a message, also where something of it cannot be read any more. What may be read a moment
+    /// later is an error.
+    async fn known(&self, stored: StoredMessage) -> Result<Known, StoreError> {
         let details = Details::from_json(&stored.details).unwrap_or_default();
-        let facts = details.facts(&stored.sender, stored.size).ok();
+        let facts = match details.facts(&stored.sender, stored.size) {
+            Ok(facts) => Some(facts),
+            Err(problem) => {
+                self.parts
+                    .ledger
+                    .unreadable(&stored.id, &problem.to_string());
+                None
+            }
+        };
         let eight_bit = facts.as_ref().map_or(EightBit::No, |facts| facts.eight_bit);
         let content = match self.content(&stored, eight_bit).await {
             Ok(content) => content,
-            Err(problem) => {
-                self.parts.ledger.unreadable(&stored.id, &problem);
+            Err(ContentFault::Gone) => {
+                self.parts
+                    .ledger
+                    .unreadable(&stored.id, "its content is gone");
                 Content::from_octets(bytes::Bytes::new())
             }
+            Err(ContentFault::Unreadable(problem)) => return Err(StoreError::Io(problem)),
         };
         let nobody = MailFrom {
             path: ReversePath::Null,
@@ -188,10 +219,7 @@ impl Queue {
             .as_ref()
             .map_or(TlsRequired::Unsaid, |facts| facts.tls_required);
         let about = About {
-            kind: match facts {
-                Some(_) => details.kind,
-                None => Kind::LastResort,
-            },
+            kind: details.kind,
             id: stored.id.clone(),
             message_id: details.message_id.clone(),
             from: facts.map_or(nobody, |facts| facts.from),
@@ -201,20 +229,20 @@ impl Queue {
             until: None,
             content,
         };
-        Known { about, stored }
+        Ok(Known { about, stored })
     }
 
     /// Counts what there is; how long that took.
     async fn count(&self) -> Duration {
         let began = Instant::now();
         match self.parts.store.totals().await {
-            Ok(totals) => self.tell(&totals, now()),
+            Ok(totals) => self.tell_totals(&totals, now()),
             Err(error) => self.parts.ledger.queue_unreadable(&error),
         }
         began.elapsed()
     }
 
-    fn tell(&self, totals: &Totals, now: Millis) {
+    fn tell_totals(&self, totals: &Totals, now: Millis) {
         let age = |since: Option<Millis>| {
             Duration::from_millis(since.map_or(0, |since| now.saturating_sub(since)))
         };

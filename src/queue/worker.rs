@@ -6,17 +6,21 @@ use super::job::Job;
 use super::schedule::{Claim, Heard, Slot, Turn};
 use super::settings::{DsnVia, millis};
 use super::{Queue, now};
-use crate::delivery::outcome::{Outcome, Reached};
+use crate::delivery::outcome::{DeliveryResult, Outcome, PossibleDuplicate, Reached};
 use crate::relay::{Delivering, Patience, Terms, Via};
+use crate::smtp::reply::Reply;
+use crate::smtp::status::EnhancedStatus;
 use crate::store::StoreError;
-use crate::store::queue::{Lease, RetryAt, StoredMessage};
+use crate::store::queue::{Lease, RetryAt, StoredMessage, StoredRecipient};
 use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// Messages that a worker takes up at once.
+/// Recipients, about, that a worker takes up at once.
 const BATCH: u32 = 10;
+/// How long what was taken up waits behind others before it is given back.
+const BATCH_PATIENCE: Duration = Duration::from_secs(60);
 /// How long a store that cannot be read is left alone.
 const STORE_PAUSE: Duration = Duration::from_secs(2);
 
@@ -78,7 +82,8 @@ impl Queue {
             most,
         };
         let leased = self.parts.store.lease(lease).await?;
-        if leased.len() >= usize::try_from(most).unwrap_or(usize::MAX) {
+        let recipients: usize = leased.iter().map(|m| m.recipients.len()).sum();
+        if recipients >= usize::try_from(most).unwrap_or(usize::MAX) {
             // There may be work for another.
             self.parts.schedule.due(slot.destination(), now);
         }
@@ -86,17 +91,49 @@ impl Queue {
     }
 
     async fn attempt_all(&self, slot: &Slot, leased: Vec<StoredMessage>) {
-        for message in leased {
+        let began = Instant::now();
+        for (at, message) in leased.into_iter().enumerate() {
             let suspended = self.parts.schedule.suspension(slot.destination());
-            if self.is_ending() || suspended.is_some() {
+            let stale = at > 0 && began.elapsed() > BATCH_PATIENCE;
+            if self.is_ending() || suspended.is_some() || stale {
                 self.give_back(&message).await;
                 continue;
             }
+            // Behind others it may have been held or dropped.
+            let Some(message) = self.still_wanted(message, at).await else {
+                continue;
+            };
             match self.job(&message).await {
                 Ok(job) => self.attempt(slot, job).await,
                 Err(problem) => self.cannot_read(&message, &problem).await,
             }
         }
+    }
+
+    /// What of a message that was taken up may still be attempted.
+    async fn still_wanted(&self, message: StoredMessage, at: usize) -> Option<StoredMessage> {
+        if at == 0 {
+            return Some(message);
+        }
+        let wanted = match self.parts.store.still_taken_up(message.number).await {
+            Ok(wanted) => wanted,
+            Err(error) => {
+                self.parts.ledger.queue_unreadable(&error);
+                self.give_back(&message).await;
+                return None;
+            }
+        };
+        let is_wanted = |recipient: &StoredRecipient| wanted.contains(&recipient.number);
+        let (recipients, others): (Vec<_>, Vec<_>) =
+            message.recipients.iter().cloned().partition(is_wanted);
+        let part = |recipients| StoredMessage {
+            recipients,
+            ..message.clone()
+        };
+        if !others.is_empty() {
+            self.give_back(&part(others)).await;
+        }
+        (!recipients.is_empty()).then(|| part(recipients))
     }
 
     /// One attempt. What became of a recipient is written as soon as it is known.
@@ -132,7 +169,7 @@ impl Queue {
             }
             let known: Vec<_> = known
                 .into_iter()
-                .filter_map(|(at, outcome)| Some((at, outcome?)))
+                .map(|(at, outcome)| (at, outcome.unwrap_or_else(no_outcome)))
                 .collect();
             let heard = heard(&known);
             self.settle(slot, &job, known).await;
@@ -163,6 +200,25 @@ impl Queue {
 
     pub(super) fn is_ending(&self) -> bool {
         self.parts.lifetime.draining.is_cancelled()
+    }
+}
+
+/// A delivery has ended without saying how: a fault of the program, which is to cost no more than a deferral.
+fn no_outcome() -> Outcome {
+    let reply = Reply::new(
+        451,
+        EnhancedStatus::new(4, 3, 0),
+        "delivery ended without an outcome",
+    );
+    Outcome {
+        result: DeliveryResult::Deferred,
+        reply,
+        via: None,
+        possible_duplicate: PossibleDuplicate::Yes,
+        attempts: 0,
+        blocked: None,
+        missing: None,
+        reached: Reached::Unknown,
     }
 }
 

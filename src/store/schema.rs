@@ -78,8 +78,10 @@ pub(super) const STEPS: [&str; 3] = [
     ) STRICT;
     CREATE INDEX recipient_message ON recipient (message);
     CREATE INDEX recipient_due ON recipient (destination, state, next);
-    CREATE INDEX recipient_warn ON recipient (warn) WHERE warn IS NOT NULL;
+    CREATE INDEX recipient_warn ON recipient (warn) WHERE warn IS NOT NULL AND state = 0;
     CREATE INDEX recipient_held ON recipient (message) WHERE state = 1;
+    CREATE TABLE identity (id TEXT NOT NULL) STRICT; -- one row: no other database has it
+    INSERT INTO identity (id) VALUES (lower(hex(randomblob(8))));
     CREATE TABLE touched (times INTEGER NOT NULL) STRICT; -- one row
     INSERT INTO touched (times) VALUES (0);
 ",

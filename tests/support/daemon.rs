@@ -216,6 +216,13 @@ impl Daemon {
         self.directory.path()
     }
 
+    /// How many large contents are kept beside the database.
+    pub fn kept_files(&self) -> usize {
+        let inside = |path: PathBuf| std::fs::read_dir(path).into_iter().flatten().flatten();
+        let of_databases = inside(self.directory.path().join("queue"));
+        of_databases.map(|entry| inside(entry.path()).count()).sum()
+    }
+
     pub fn config_file(&self) -> PathBuf {
         self.directory.path().join("sealpost.toml")
     }

@@ -218,7 +218,7 @@ impl<'a> Visit<'a> {
     /// The host was not reached. What is only remembered decides nothing for good.
     pub(super) fn unreached(&mut self, unreached: Unreached) {
         let fresh = unreached.freshness == Freshness::Now;
-        if matches!(unreached.failure, Failure::NoSlot) {
+        if matches!(unreached.failure, Failure::NoSlot | Failure::Local(_)) {
             self.reached = self.reached.max(Reached::Unknown);
         }
         let waiting = self.pending.clone();

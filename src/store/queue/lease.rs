@@ -24,6 +24,9 @@ const RECIPIENTS: &str = concat!(
 const TAKE: &str = "UPDATE recipient SET leased = ?5, attempts = ?2, next = ?3, last = ?4
     WHERE number = ?1";
 
+const STILL: &str = "SELECT number FROM recipient INDEXED BY recipient_message
+    WHERE message = ?1 AND state = ?2 AND leased = ?3";
+
 const CONTENT: &str = "SELECT octets FROM content WHERE message = ?1";
 
 /// When a recipient that has been attempted so often, the attempt about to begin included, may be attempted again.
@@ -55,6 +58,18 @@ impl Store {
         let run = self.run();
         self.change(move |transaction| take_up(transaction, &lease, run))
             .await
+    }
+
+    /// Who of a message's recipients this run has taken up and may still attempt, by number.
+    pub async fn still_taken_up(&self, message: i64) -> Result<Vec<i64>, StoreError> {
+        let run = self.run();
+        let read = self.read(move |connection| {
+            let mut statement = connection.prepare_cached(STILL)?;
+            let numbers =
+                statement.query_map(params![message, WAITING, run.0], |row| row.get(0))?;
+            Ok(numbers.collect::<Result<_, _>>()?)
+        });
+        read.await
     }
 
     /// The content of a message, unless it is in a file.

@@ -18,7 +18,7 @@ pub use lease::{Lease, RetryAt};
 pub use operate::{Change, Changed, QueuePage};
 pub use rows::{StoredMessage, StoredRecipient};
 pub use select::{Selection, Stretch};
-pub use settle::{Emptied, Kept, Settlement, Whereabouts};
+pub use settle::{Emptied, Kept, Provided, Settlement, Whereabouts};
 pub use survey::{Due, Totals};
 
 use bytes::Bytes;

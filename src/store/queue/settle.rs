@@ -1,7 +1,7 @@
 //! What became of recipients is written, together with the notices that it gives rise to.
 
 use super::accept::{Placed, insert};
-use super::{HostReached, NewMessage, Progress, column};
+use super::{HostReached, NewMessage, Progress, Run, column};
 use crate::store::{Store, StoreError};
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
@@ -11,6 +11,9 @@ const KEEP: &str = "UPDATE recipient SET next = ?2, attempts = ?3, leased = ?4, 
     last = ?6, reply = ?7, host = ?8 WHERE number = ?1 AND message = ?9";
 
 const WARNED: &str = "UPDATE recipient SET warn = NULL WHERE number = ?1 AND message = ?2";
+
+const WAITS: &str = "SELECT 1 FROM recipient
+    WHERE number = ?1 AND message = ?2 AND state = 0 AND leased <> ?3";
 
 const LEFT: &str = "SELECT 1 FROM recipient WHERE message = ?1 LIMIT 1";
 
@@ -29,6 +32,16 @@ pub struct Settlement {
     pub warned: Vec<i64>,
     /// What is to be told of it.
     pub notices: Vec<NewMessage>,
+    pub provided: Provided,
+}
+
+/// On what it depends; if that is not so, nothing is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Provided {
+    #[default]
+    Nothing,
+    /// All who are done wait, and this run is not attempting them.
+    AllWait,
 }
 
 /// A recipient who goes on waiting; when a warning is due is not changed by it.
@@ -60,7 +73,12 @@ impl Store {
         &self,
         settlement: Settlement,
     ) -> Result<(Option<Emptied>, Vec<Placed>), StoreError> {
+        let run = self.run();
         let settled = self.change(move |transaction| {
+            if settlement.provided == Provided::AllWait && !all_wait(transaction, &settlement, run)?
+            {
+                return Ok((None, Vec::new()));
+            }
             let emptied = settle(transaction, &settlement)?;
             let notices = settlement.notices.iter();
             let placed: Result<_, _> = notices.map(|new| insert(transaction, new)).collect();
@@ -68,6 +86,20 @@ impl Store {
         });
         settled.await
     }
+}
+
+fn all_wait(
+    transaction: &Transaction<'_>,
+    settlement: &Settlement,
+    run: Run,
+) -> Result<bool, StoreError> {
+    let mut statement = transaction.prepare_cached(WAITS)?;
+    for number in &settlement.done {
+        if !statement.exists(params![number, settlement.message, run.0])? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn settle(

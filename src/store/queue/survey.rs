@@ -6,9 +6,10 @@ use crate::store::{Store, StoreError, changed};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 const DESTINATIONS: &str = "SELECT destination, min(next) FROM recipient INDEXED BY recipient_due
-    WHERE state = ?1 GROUP BY destination";
+    WHERE state = ?1 AND leased <> ?2 GROUP BY destination";
 
-const NEXT: &str = "SELECT min(next) FROM recipient WHERE destination = ?1 AND state = ?2";
+const NEXT: &str = "SELECT next FROM recipient INDEXED BY recipient_due
+    WHERE destination = ?1 AND state = ?2 AND leased <> ?3 ORDER BY next LIMIT 1";
 
 const RECOVERED: &str = "UPDATE recipient SET next = min(next, ?2), reached = 1
     WHERE destination = ?1 AND state = 0 AND leased <> ?3 AND reached = 0";
@@ -17,7 +18,10 @@ const EXPIRED: &str = concat!(
     "SELECT ",
     message_columns!(),
     " FROM message m INDEXED BY message_expires
-    WHERE m.expires <= ?1 AND (m.expires, m.number) > (?2, ?3) ORDER BY m.expires, m.number LIMIT ?4"
+    WHERE m.expires <= ?1 AND (m.expires, m.number) > (?2, ?3)
+    AND EXISTS (SELECT 1 FROM recipient r INDEXED BY recipient_message
+        WHERE r.message = m.number AND r.state = 0)
+    ORDER BY m.expires, m.number LIMIT ?4"
 );
 
 const WARNED: &str = "SELECT DISTINCT message FROM (
@@ -44,9 +48,10 @@ pub struct Totals {
 }
 
 impl Store {
-    /// Every destination with mail that waits.
+    /// Every destination with mail that waits and is not under way.
     pub async fn destinations(&self) -> Result<Vec<Due>, StoreError> {
-        let read = self.read_aside(|connection| {
+        let run = self.run();
+        let read = self.read_aside(move |connection| {
             let mut statement = connection.prepare(DESTINATIONS)?;
             let due = |row: &Row<'_>| {
                 Ok(Due {
@@ -54,20 +59,21 @@ impl Store {
                     next: row.get::<_, i64>(1)?.unsigned_abs(),
                 })
             };
-            let all: Result<_, _> = statement.query_map([WAITING], due)?.collect();
+            let all: Result<_, _> = statement.query_map([WAITING, run.0], due)?.collect();
             Ok(all?)
         });
         read.await
     }
 
-    /// When the next recipient at a destination is due; `None`: nobody waits there.
+    /// When the next recipient at a destination is due that is not under way; `None`: there is none.
     pub async fn next_due(&self, destination: &str) -> Result<Option<Millis>, StoreError> {
         let destination = destination.to_owned();
+        let run = self.run();
         let read = self.read(move |connection| {
             let mut statement = connection.prepare_cached(NEXT)?;
-            let next: Option<i64> =
-                statement.query_row(params![destination, WAITING], |row| row.get(0))?;
-            Ok(next.map(i64::unsigned_abs))
+            let waiting = params![destination, WAITING, run.0];
+            let next = statement.query_row(waiting, |row| row.get::<_, i64>(0));
+            Ok(next.optional()?.map(i64::unsigned_abs))
         });
         read.await
     }
@@ -83,15 +89,16 @@ impl Store {
         .await
     }
 
-    /// Messages whose time is over, by the end of it and number; those after `after` only.
+    /// Messages with somebody who waits although their time is over, by the end of it and number; those after
+    /// `after` only.
     pub async fn expired(
         &self,
         now: Millis,
         after: (Millis, i64),
         most: u32,
     ) -> Result<Vec<StoredMessage>, StoreError> {
-        let read = self.read(move |connection| {
-            let mut statement = connection.prepare_cached(EXPIRED)?;
+        let read = self.read_aside(move |connection| {
+            let mut statement = connection.prepare(EXPIRED)?;
             let over = params![column(now), column(after.0), after.1, most];
             let found = statement.query_map(over, message_of)?;
             let found: Vec<StoredMessage> = found.collect::<Result<_, _>>()?;
@@ -125,6 +132,14 @@ impl Store {
         self.write(|transaction| changed(transaction, "UPDATE touched SET times = times + 1", []))
             .await
             .map(drop)
+    }
+
+    /// What no other database is called: letters and digits.
+    pub async fn identity(&self) -> Result<String, StoreError> {
+        self.read(|connection| {
+            Ok(connection.query_row("SELECT id FROM identity", [], |row| row.get(0))?)
+        })
+        .await
     }
 
     /// Whether there is a message of that id.
