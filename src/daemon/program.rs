@@ -161,8 +161,10 @@ impl Program for Sealpost {
         let background = Background::default();
         let dns = open_dns(config, &context, &background).await?;
         let store = queue::open_store(&config.store, &context)?;
-        let memory = remember(store.as_ref(), &context, &background.tasks).await;
-        if let Some(store) = store.clone() {
+        // What is known from earlier runs is done without where it cannot be read; what is to be kept is not.
+        let known = store.clone().filter(Store::is_readable);
+        let memory = remember(known.as_ref(), &context, &background.tasks).await;
+        if let Some(store) = known.clone() {
             let health = context.health.clone();
             background.spawn("store check", |end| store_check::run(store, health, end));
         }
@@ -173,7 +175,7 @@ impl Program for Sealpost {
             background.tasks.tracker().clone(),
         );
         background.spawn("idle connections", |end| courier.clone().reap(end));
-        let sts = open_policies(plan, (&dns, store.as_ref()), &context, &background).await;
+        let sts = open_policies(plan, (&dns, known.as_ref()), &context, &background).await;
         let lifetime = Lifetime {
             tasks: context.tasks.tracker().clone(),
             expired: context.shutdown.expired.clone(),

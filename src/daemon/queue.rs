@@ -12,8 +12,8 @@ use crate::store::{Store, StoreError};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Opens the store. One that cannot be written is read; one that cannot be read either is done without, and only
-/// one that another daemon has is no store to go on without.
+/// Opens the store. One that cannot be opened now is tried again whenever something is to be kept, and mail flows that
+/// nobody has to keep; only one that another daemon has is no store to go on without.
 pub(super) fn open_store(path: &Path, context: &Context) -> Result<Option<Store>, StartError> {
     let error = match Store::open(path) {
         Ok(store) => return Ok(Some(store)),
@@ -25,7 +25,7 @@ pub(super) fn open_store(path: &Path, context: &Context) -> Result<Option<Store>
     };
     tls_failures::note(&context.health, Some(&error));
     context.ledger.store_writable(Some(&error.to_string()));
-    Ok(Store::open_for_reading(path).ok())
+    Ok(Store::open_later(path).ok())
 }
 
 /// `[queue]` and what else it needs.

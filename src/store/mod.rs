@@ -19,6 +19,7 @@ pub use failures::RememberedFailure;
 pub use policies::StoredPolicy;
 
 use crate::clock;
+use reader::Reading;
 use rusqlite::{Connection, Params, Transaction};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -55,16 +56,20 @@ impl Store {
         Self::start(path, writing)
     }
 
-    /// Opens a store that cannot be written now, for what can be read of it. Each write tries to open it again.
-    pub fn open_for_reading(path: &Path) -> Result<Self, StoreError> {
-        schema::check_readable(path)?;
+    /// A store that cannot be opened now. What can be read of it is; each write tries to open it again.
+    pub fn open_later(path: &Path) -> Result<Self, StoreError> {
         Self::start(path, Writing::later(path))
     }
 
+    /// Whether what was remembered can be read now. It blocks: a start-up call.
+    pub fn is_readable(&self) -> bool {
+        schema::check_readable(&self.path).is_ok()
+    }
+
     fn start(path: &Path, writing: Writing) -> Result<Self, StoreError> {
-        let reading = schema::open_for_reading(path)?;
+        let reading = Reading::of(path, writing.is_open());
         let (reads, queue) = mpsc::channel(QUEUE);
-        let reader = thread("store reads", move || reader::run(&reading, queue))?;
+        let reader = thread("store reads", move || reader::run(reading, queue))?;
         let (writes, queue) = mpsc::channel(QUEUE);
         thread("store", move || writer::run(writing, queue, reader))?;
         Ok(Self {

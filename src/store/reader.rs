@@ -6,10 +6,11 @@ use super::{StoreError, schema};
 use rusqlite::{Connection, InterruptHandle};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use tokio::sync::{mpsc, oneshot};
 
-type Read = Box<dyn FnOnce(&Connection) + Send>;
+type Read = Box<dyn FnOnce(Result<&Connection, StoreError>) + Send>;
 
 /// What the quick lane is told.
 pub(super) enum Command {
@@ -17,10 +18,45 @@ pub(super) enum Command {
     Close,
 }
 
+/// The connection of the quick lane. It is kept open only beside one that writes: one that was opened while the file
+/// could not be written would keep this process from writing it for as long as it is open, since SQLite's
+/// connections share what they know of the log.
+pub(super) struct Reading {
+    path: Arc<Path>,
+    writable: Arc<AtomicBool>,
+    open: Option<Connection>,
+}
+
+impl Reading {
+    /// `writable`: whether there is a connection that writes.
+    pub(super) fn of(path: &Path, writable: Arc<AtomicBool>) -> Self {
+        Self {
+            path: path.into(),
+            writable,
+            open: None,
+        }
+    }
+
+    fn read(&mut self, read: Read) {
+        let stays = self.writable.load(Ordering::Acquire);
+        let connection = match self.open.take() {
+            Some(connection) => Ok(connection),
+            None => schema::open_for_reading(&self.path),
+        };
+        match connection {
+            Ok(connection) => {
+                read(Ok(&connection));
+                self.open = stays.then_some(connection);
+            }
+            Err(error) => read(Err(error)),
+        }
+    }
+}
+
 /// The thread of the quick lane. It ends with `Close`, or when the last handle is gone.
-pub(super) fn run(connection: &Connection, mut queue: mpsc::Receiver<Command>) {
+pub(super) fn run(mut reading: Reading, mut queue: mpsc::Receiver<Command>) {
     while let Some(Command::Read(read)) = queue.blocking_recv() {
-        read(connection);
+        reading.read(read);
     }
 }
 
@@ -33,7 +69,7 @@ where
     let (reply, answer) = oneshot::channel();
     let read: Read = Box::new(move |connection| {
         if !reply.is_closed() {
-            let _ = reply.send(read(connection));
+            let _ = reply.send(connection.and_then(read));
         }
     });
     let handed_in = queue.send(Command::Read(read)).await;

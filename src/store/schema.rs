@@ -156,7 +156,7 @@ fn make_directory(path: &Path) -> Result<(), StoreError> {
 }
 
 /// SQLite looks at the header and at the file's length before it parses the schema.
-fn check_beginning(connection: &Connection) -> Result<(), StoreError> {
+pub(super) fn check_beginning(connection: &Connection) -> Result<(), StoreError> {
     connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
     Ok(())
 }

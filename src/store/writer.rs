@@ -4,6 +4,8 @@ use super::lock::Lock;
 use super::{StoreError, Tidied, schema};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
@@ -35,17 +37,17 @@ const REOPEN_PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct Writing {
     path: PathBuf,
     open: Option<(Connection, Lock)>,
+    /// Whether it is open, for whoever else opens it.
+    is_open: Arc<AtomicBool>,
     /// When it could not be opened, and why.
     failed: Option<(Instant, StoreError)>,
 }
 
 impl Writing {
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
-        let open = schema::open(path)?;
-        Ok(Self {
-            open: Some(open),
-            ..Self::later(path)
-        })
+        let mut writing = Self::later(path);
+        writing.connection()?;
+        Ok(writing)
     }
 
     #[cfg(test)]
@@ -61,8 +63,14 @@ impl Writing {
         Self {
             path: path.to_owned(),
             open: None,
+            is_open: Arc::default(),
             failed: None,
         }
+    }
+
+    /// Whether it can be written by now.
+    pub(super) fn is_open(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.is_open)
     }
 
     fn connection(&mut self) -> Result<&mut Connection, StoreError> {
@@ -73,7 +81,10 @@ impl Writing {
                 return Err(error.clone());
             }
             match schema::open(&self.path) {
-                Ok(open) => self.open = Some(open),
+                Ok(open) => {
+                    self.open = Some(open);
+                    self.is_open.store(true, Ordering::Release);
+                }
                 Err(error) => {
                     self.failed = Some((Instant::now(), error.clone()));
                     return Err(error);
