@@ -59,23 +59,15 @@ pub(super) async fn start(
     context: &Context,
     background: &Background,
 ) -> Option<Queue> {
-    let Some((store, identity)) = identified(store, context).await else {
+    let Some(store) = store else {
         let obstacle = "without a store nothing can be kept";
         told(context.health.clone())(Some(obstacle), config.server.custody);
         return None;
     };
-    // Beside the database, which may be on a disk of its own; and of no other database, whose mail it may be that is
-    // there too.
-    let directory = config.store.with_file_name("queue").join(identity);
-    let files = match QueueFiles::open(&directory) {
-        Ok(files) => files,
-        Err(error) => {
-            let problem = format!("{}: {error}", directory.display());
-            context.ledger.store_writable(Some(&problem));
-            context.health.note("queue", Some(problem));
-            return None;
-        }
-    };
+    // Beside the database, which may be on a disk of its own.
+    let files = QueueFiles::beside(&config.store);
+    // If its directory cannot be made now, that is tried again, and told, by whoever watches the room.
+    let _ = files.make(store).await;
     let shutdown = &context.shutdown;
     let surroundings = Surroundings {
         relay: relay.clone(),
@@ -96,21 +88,6 @@ pub(super) async fn start(
         .spawn("room in the queue", queue.clone().watch_room(tell));
     background.spawn("left behind", |end| queue.clone().clean_up(end));
     Some(queue)
-}
-
-/// The store and what it is called.
-async fn identified<'s>(
-    store: Option<&'s Store>,
-    context: &Context,
-) -> Option<(&'s Store, String)> {
-    let store = store?;
-    match store.identity().await {
-        Ok(identity) => Some((store, identity)),
-        Err(error) => {
-            context.ledger.store_writable(Some(&error.to_string()));
-            None
-        }
-    }
 }
 
 fn told(health: Health) -> crate::queue::Tell {

@@ -66,14 +66,18 @@ impl Queue {
 
     async fn look(&self, round: u32) -> Option<StoreError> {
         let needed = self.settings().max_message_size + RESERVE;
-        let free = free(self.parts.files.directory()).await;
+        let files = &self.parts.files;
+        let free = free(files.disk()).await;
         if free.is_some_and(|free| free < needed) {
             return Some(StoreError::Full);
         }
-        if round == 0 || self.obstacle().is_some() {
-            return self.try_store().await.err();
+        if round != 0 && self.obstacle().is_none() {
+            return None;
         }
-        None
+        match self.try_store().await {
+            Ok(()) => files.make(&self.parts.store).await.err(),
+            Err(error) => Some(error),
+        }
     }
 
     async fn try_store(&self) -> Result<(), StoreError> {

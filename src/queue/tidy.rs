@@ -17,6 +17,9 @@ impl Queue {
     /// Removes contents that are nobody's, then keeps the database small, until the end.
     pub async fn clean_up(self, end: CancellationToken) {
         let working = async {
+            while !self.parts.files.is_made() {
+                tokio::time::sleep(INTERVAL).await;
+            }
             self.remove_orphans().await;
             loop {
                 let pause = match self.parts.store.tidy().await {

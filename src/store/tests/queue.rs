@@ -228,7 +228,8 @@ async fn a_database_is_one_daemons() {
     let (_directory, path) = place();
     let store = Store::open(&path).unwrap();
     assert!(matches!(Store::open(&path), Err(StoreError::InUse)));
-    let reading = Store::open_for_reading(&path).unwrap();
+    let reading = Store::open_later(&path).unwrap();
+    assert!(reading.is_readable());
     assert_eq!(reading.touch().await, Err(StoreError::InUse));
     store.close().await;
     tokio::time::sleep(std::time::Duration::from_millis(1100)).await; // it is tried once a second
