@@ -19,6 +19,8 @@ pub struct Signals {
     hangup: Stream,
     terminate: Stream,
     interrupt: Stream,
+    /// Says that a file would be larger than a limit allows: who writes it is told by an error as well.
+    _file_size: Stream,
 }
 
 impl Signals {
@@ -28,6 +30,7 @@ impl Signals {
             hangup: signal(SignalKind::hangup())?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            _file_size: signal(SignalKind::from_raw(nix::libc::SIGXFSZ))?,
         })
     }
 
