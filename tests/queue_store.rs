@@ -157,7 +157,15 @@ async fn a_full_disk_takes_no_mail_that_is_to_be_kept() {
         assert_eq!(send_lmtp(&daemon).await, [452, 452]);
         wait_writable(&daemon, 0.0).await;
     }
-    let left = fs::read_dir(state(&daemon).join("queue")).unwrap().count();
+    let inside = |path: PathBuf| {
+        fs::read_dir(path)
+            .unwrap()
+            .flatten()
+            .map(|entry| entry.path())
+    };
+    let left = inside(state(&daemon).join("queue"))
+        .flat_map(inside)
+        .count();
     assert_eq!(left, 0, "what could not be written whole is removed");
     fs::remove_file(state(&daemon).join("filler")).unwrap();
     for size in SIZES {

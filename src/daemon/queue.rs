@@ -7,7 +7,7 @@ use crate::admin::Health;
 use crate::config::Config;
 use crate::message::SpoolMemory;
 use crate::queue::{Concurrency, Queue, QueueFiles, QueueLifetime, QueueSettings, Surroundings};
-use crate::relay::{Custody, Relay};
+use crate::relay::Relay;
 use crate::store::{Store, StoreError};
 use std::path::Path;
 use std::sync::Arc;
@@ -35,7 +35,6 @@ pub(super) fn settings(config: &Config) -> QueueSettings {
     let of_listeners = config.listeners.iter().flat_map(|listener| &listener.bind);
     let sources = delivery.bind.iter().chain(of_listeners);
     QueueSettings {
-        custody: config.server.custody,
         retry: queue.retry,
         expire: queue.expire,
         delay_warning: queue.delay_warning,
@@ -61,7 +60,7 @@ pub(super) async fn start(
 ) -> Option<Queue> {
     let Some(store) = store else {
         let obstacle = "without a store nothing can be kept";
-        told(context.health.clone())(Some(obstacle), config.server.custody);
+        told(context.health.clone())(Some(obstacle));
         return None;
     };
     // Beside the database, which may be on a disk of its own.
@@ -91,13 +90,5 @@ pub(super) async fn start(
 }
 
 fn told(health: Health) -> crate::queue::Tell {
-    Arc::new(move |problem: Option<&str>, custody| {
-        let problem = problem.map(ToOwned::to_owned);
-        let (obstacle, problem) = match custody {
-            Custody::Queue => (problem, None),
-            Custody::Auto | Custody::Client => (None, problem),
-        };
-        health.block("queue", obstacle);
-        health.note("queue", problem);
-    })
+    Arc::new(move |problem: Option<&str>| health.note("queue", problem.map(ToOwned::to_owned)))
 }

@@ -1,7 +1,7 @@
 //! Whether another message could be kept: found out again and again, so that nobody has to wait for the answer.
 
 use super::Queue;
-use crate::relay::{Custody, Room};
+use crate::relay::Room;
 use crate::store::StoreError;
 use arc_swap::ArcSwapOption;
 use nix::sys::statvfs::statvfs;
@@ -20,8 +20,8 @@ const RESERVE: u64 = 16 << 20;
 #[derive(Debug, Default)]
 pub(super) struct Gauge(ArcSwapOption<StoreError>);
 
-/// Told whether mail can be kept (`None`: it can), and who would want it to be.
-pub type Tell = Arc<dyn Fn(Option<&str>, Custody) + Send + Sync>;
+/// Told whether mail can be kept; `None`: it can.
+pub type Tell = Arc<dyn Fn(Option<&str>) + Send + Sync>;
 
 impl Queue {
     /// Whether another message of the largest size could be kept. Never waits.
@@ -46,13 +46,12 @@ impl Queue {
             let mut round = 0;
             loop {
                 let problem = self.look(round).await;
-                let custody = self.settings().custody;
-                if known.as_ref() != Some(&(problem.clone(), custody)) {
+                if known.as_ref() != Some(&problem) {
                     self.parts.gauge.0.store(problem.clone().map(Arc::new));
                     let said = problem.as_ref().map(ToString::to_string);
                     self.parts.ledger.store_writable(said.as_deref());
-                    tell(said.as_deref(), custody);
-                    known = Some((problem, custody));
+                    tell(said.as_deref());
+                    known = Some(problem);
                 }
                 round = (round + 1) % TRIAL_EVERY;
                 tokio::time::sleep(INTERVAL).await;

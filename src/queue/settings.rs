@@ -2,7 +2,6 @@
 
 use super::schedule::Concurrency;
 use crate::names::{DomainName, RuleNextHop};
-use crate::relay::Custody;
 use crate::smtp::address::Mailbox;
 use crate::store::queue::Millis;
 use std::net::IpAddr;
@@ -11,8 +10,6 @@ use std::time::Duration;
 /// What the queue obeys; a reload replaces it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueSettings {
-    /// Whether mail can be taken without us keeping it.
-    pub custody: Custody,
     /// After each attempt; the last one again and again. Not empty.
     pub retry: Vec<Duration>,
     /// How long after its arrival a message is given up.
@@ -69,7 +66,6 @@ mod tests {
     fn the_last_pause_is_the_one_that_lasts() {
         let minutes = |m: u64| Duration::from_secs(60 * m);
         let settings = QueueSettings {
-            custody: Custody::Queue,
             retry: vec![minutes(1), minutes(5), minutes(15)],
             expire: minutes(1000),
             delay_warning: Duration::ZERO,
