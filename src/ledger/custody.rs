@@ -180,6 +180,12 @@ impl Ledger {
         }
     }
 
+    /// So many transactions of the store so far.
+    pub fn store_commits(&self, commits: u64) {
+        let counter = &self.metrics.store_commits;
+        counter.inc_by(commits.saturating_sub(counter.get()));
+    }
+
     /// Whether mail can be kept; `None`: it can.
     pub fn store_writable(&self, problem: Option<&str>) {
         let gauge = self.metrics.store_writable.with_label_values(&NO_LABELS);

@@ -48,6 +48,7 @@ pub(super) struct Metrics {
     pub(super) double_bounces: IntCounter,
     /// Absent until it was found out.
     pub(super) store_writable: IntGaugeVec,
+    pub(super) store_commits: IntCounter,
     pub(super) sessions: IntGaugeVec,
     pub(super) upstream_connections: IntGaugeVec,
     pub(super) config_last_reload_successful: IntGauge,
@@ -81,6 +82,7 @@ impl Metrics {
             notices: counters(r, NOTICES),
             double_bounces: register(r, IntCounter::with_opts(DOUBLE_BOUNCES.opts())),
             store_writable: gauges(r, STORE_WRITABLE),
+            store_commits: register(r, IntCounter::with_opts(STORE_COMMITS.opts())),
             sessions: gauges(r, SESSIONS),
             upstream_connections: gauges(r, UPSTREAM_CONNECTIONS),
             delivery_seconds: histogram(r, DELIVERY_SECONDS, DELIVERY_BUCKETS),
@@ -328,6 +330,11 @@ const DOUBLE_BOUNCES: Family = Family {
 const STORE_WRITABLE: Family = Family {
     name: "store_writable",
     help: "Whether mail can be kept in the queue: 1 or 0",
+    labels: &[],
+};
+const STORE_COMMITS: Family = Family {
+    name: "store_commits_total",
+    help: "Transactions of the store, each of which waits once for the disk; messages that arrive together share one",
     labels: &[],
 };
 const SESSIONS: Family = Family {

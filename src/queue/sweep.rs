@@ -48,6 +48,8 @@ impl Queue {
                     self.parts.ledger.queue_unreadable(&error);
                     START
                 });
+                let commits = self.parts.store.commits();
+                self.parts.ledger.store_commits(commits);
                 if Instant::now() >= count_again {
                     let took = self.count().await;
                     count_again = Instant::now() + took * COUNTING_SHARE;

@@ -22,6 +22,7 @@ use crate::clock;
 use reader::Reading;
 use rusqlite::{Connection, Params, Transaction};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::UNIX_EPOCH;
@@ -45,6 +46,7 @@ pub struct Store {
     path: Arc<Path>,
     run: queue::Run,
     writes: mpsc::Sender<writer::Command>,
+    commits: Arc<AtomicU64>,
     reads: mpsc::Sender<reader::Command>,
 }
 
@@ -71,11 +73,13 @@ impl Store {
         let (reads, queue) = mpsc::channel(QUEUE);
         let reader = thread("store reads", move || reader::run(reading, queue))?;
         let (writes, queue) = mpsc::channel(QUEUE);
+        let commits = writing.commits();
         thread("store", move || writer::run(writing, queue, reader))?;
         Ok(Self {
             path: path.into(),
             run: queue::Run(unix_millis()),
             writes,
+            commits,
             reads,
         })
     }
@@ -112,6 +116,11 @@ impl Store {
     /// This run of the daemon.
     pub fn run(&self) -> queue::Run {
         self.run
+    }
+
+    /// Transactions that were written since it was opened; each has waited for the disk once.
+    pub fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
     }
 
     async fn write(

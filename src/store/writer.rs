@@ -5,7 +5,7 @@ use super::{StoreError, Tidied, schema};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
@@ -41,6 +41,7 @@ pub(super) struct Writing {
     is_open: Arc<AtomicBool>,
     /// When it could not be opened, and why.
     failed: Option<(Instant, StoreError)>,
+    commits: Arc<AtomicU64>,
 }
 
 impl Writing {
@@ -65,12 +66,18 @@ impl Writing {
             open: None,
             is_open: Arc::default(),
             failed: None,
+            commits: Arc::default(),
         }
     }
 
     /// Whether it can be written by now.
     pub(super) fn is_open(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.is_open)
+    }
+
+    /// Transactions so far.
+    pub(super) fn commits(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.commits)
     }
 
     fn connection(&mut self) -> Result<&mut Connection, StoreError> {
@@ -204,5 +211,6 @@ fn commit(writing: &mut Writing, writes: &[Write]) -> Result<Vec<u64>, StoreErro
         writes.iter().map(|write| write(&transaction)).collect();
     let answers = answers?;
     transaction.commit()?;
+    writing.commits.fetch_add(1, Ordering::Relaxed);
     Ok(answers)
 }
