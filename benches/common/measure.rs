@@ -1,15 +1,14 @@
 //! One run: what it took, seen from outside.
 
-use crate::figures::{self, Figures, Relay};
-use crate::peers::{Load, Seen, SinkProcess, SourceProcess, domain};
-use crate::processes::{Tree, pss};
-use crate::{Arguments, Part, postfix, queue, smarthost};
+use super::figures::Figures;
+use super::peers::{Accepted, Load, Seen, SinkProcess, SourceProcess, domain};
+use super::processes::{Tree, pss};
 use lab::dns::DnsServer;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -21,32 +20,6 @@ const SAMPLING: Duration = Duration::from_millis(250);
 /// so many times what the last one took.
 const SPARSENESS: u32 = 50;
 
-/// Both parts, and the table.
-pub async fn all(arguments: &Arguments) -> io::Result<()> {
-    let obstacle = postfix::obstacle();
-    let relays = arguments
-        .relays
-        .iter()
-        .copied()
-        .filter(|relay| *relay == Relay::Sealpost || obstacle.is_none())
-        .collect::<Vec<_>>();
-    if let Some(obstacle) = obstacle {
-        println!("Postfix is not measured: {obstacle}. Sealpost runs alone.");
-    }
-    figures::print_machine();
-    let mut tables = Vec::new();
-    if arguments.parts.contains(&Part::A) {
-        tables.extend(smarthost::measure(arguments, &relays).await?);
-    }
-    if arguments.parts.contains(&Part::B) && relays.contains(&Relay::Postfix) {
-        tables.extend(queue::measure(arguments, &relays).await?);
-    }
-    for table in tables {
-        println!("\n{table}");
-    }
-    Ok(())
-}
-
 /// The hosts, the source, and names for the hosts.
 pub struct Surroundings {
     pub sink: SinkProcess,
@@ -55,10 +28,10 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
-    pub async fn new(hosts: u8, delay: u64) -> io::Result<Self> {
+    pub async fn new(hosts: u16, delay: u64) -> io::Result<Self> {
         let sink = SinkProcess::start(hosts, delay).await?;
         let dns = DnsServer::start().await?;
-        for (number, host) in (0..hosts).zip(&sink.addresses) {
+        for (number, host) in (0..).zip(&sink.addresses) {
             let mx = format!("mx.{}", domain(number));
             dns.mx(&domain(number), 10, &mx).address_of(&mx, host.ip());
         }
@@ -81,7 +54,7 @@ impl Surroundings {
     }
 
     /// Sends, and waits until the relay has accepted all.
-    pub async fn send(&mut self, load: Load) -> io::Result<()> {
+    pub async fn send(&mut self, load: &Load) -> io::Result<Accepted> {
         self.source.begin(load)?;
         self.source.end().await
     }
@@ -110,19 +83,29 @@ impl Watch {
         })
     }
 
-    /// Waits for the last message.
+    /// A root that has begun after this has.
+    pub fn also(&mut self, relay: Tree) {
+        self.relay.push(relay);
+        self.sampler.also(relay);
+    }
+
+    /// Waits until the sinks have the last message.
     pub async fn end(self, around: &mut Surroundings, messages: u64) -> io::Result<Figures> {
         let all = self.seen.messages + messages;
-        let reached = around.sink.wait(all, LIMIT).await?;
+        if !around.sink.wait(all, LIMIT).await? {
+            let arrived = around.sink.seen().await?.messages - self.seen.messages;
+            let problem = format!("{arrived} of {messages} messages arrived");
+            return Err(io::Error::other(problem));
+        }
+        self.end_now(around, messages).await
+    }
+
+    /// What so many messages have taken until now.
+    pub async fn end_now(self, around: &mut Surroundings, messages: u64) -> io::Result<Figures> {
         let seconds = self.begin.elapsed().as_secs_f64();
         let after = cpu(&self.relay, around);
         let seen = around.sink.seen().await?;
         let (pss_kib, processes) = self.sampler.end();
-        if !reached {
-            let arrived = seen.messages - self.seen.messages;
-            let problem = format!("{arrived} of {messages} messages arrived");
-            return Err(io::Error::other(problem));
-        }
         let per_message = |index: usize| {
             let used = after[index].saturating_sub(self.before[index]);
             used.as_secs_f64() * 1000.0 / messages as f64
@@ -148,19 +131,22 @@ fn cpu(relay: &[Tree], around: &Surroundings) -> [Duration; 3] {
 
 /// Looks at the relay's memory from time to time.
 struct Sampler {
+    relay: Arc<Mutex<Vec<Tree>>>,
     stop: Arc<AtomicBool>,
     thread: JoinHandle<(u64, usize)>,
 }
 
 impl Sampler {
     fn start(relay: Vec<Tree>) -> Self {
+        let relay = Arc::new(Mutex::new(relay));
         let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
+        let (roots, stopped) = (Arc::clone(&relay), Arc::clone(&stop));
         let thread = std::thread::spawn(move || {
             let mut peak = (0, 0);
             loop {
                 let begin = Instant::now();
-                let processes = relay.iter().flat_map(|tree| tree.processes());
+                let roots = lock(&roots).clone();
+                let processes = roots.iter().flat_map(|tree| tree.processes());
                 let processes = processes.collect::<Vec<_>>();
                 let pss = processes.iter().filter_map(|id| pss(*id)).sum::<u64>();
                 peak = peak.max((pss, processes.len()));
@@ -170,7 +156,15 @@ impl Sampler {
                 std::thread::park_timeout(SAMPLING.max(SPARSENESS * begin.elapsed()));
             }
         });
-        Self { stop, thread }
+        Self {
+            relay,
+            stop,
+            thread,
+        }
+    }
+
+    fn also(&self, relay: Tree) {
+        lock(&self.relay).push(relay);
     }
 
     /// The peak of the PSS in KiB, and the number of processes then.
@@ -179,4 +173,8 @@ impl Sampler {
         self.thread.thread().unpark();
         self.thread.join().unwrap_or_default()
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

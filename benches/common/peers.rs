@@ -1,12 +1,14 @@
 //! Source and sink: this program again, each as a process of its own, told what to do line by line.
 
-use crate::processes::Tree;
+use super::processes::Tree;
+use clap::Subcommand;
 use lab::Ports;
 use lab::ca::Ca;
 use lab::sink::{Sink, SinkSettings};
 use lab::source::{self, Protocol, SourceSettings};
 use std::io::{self, BufRead as _, BufReader, Write as _};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
@@ -14,6 +16,24 @@ use tokio::sync::mpsc;
 
 /// The longest run that is waited for.
 const PATIENCE: Duration = Duration::from_secs(1800);
+
+/// What this program is when it was started by itself.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Role {
+    #[command(hide = true)]
+    Sink { hosts: u16, delay: u64 },
+    #[command(hide = true)]
+    Source,
+}
+
+impl Role {
+    pub fn run(&self) -> io::Result<()> {
+        match *self {
+            Self::Sink { hosts, delay } => run_sink(hosts, delay),
+            Self::Source => run_source(),
+        }
+    }
+}
 
 /// A process that answers each line with a line. It ends with this value, or when its input ends.
 #[derive(Debug)]
@@ -85,7 +105,7 @@ pub struct Seen {
 
 impl SinkProcess {
     /// `delay` milliseconds pass before each flight of replies.
-    pub async fn start(hosts: u8, delay: u64) -> io::Result<Self> {
+    pub async fn start(hosts: u16, delay: u64) -> io::Result<Self> {
         let mut peer = Peer::start(&["sink", &hosts.to_string(), &delay.to_string()])?;
         let addresses = peer.answer().await?;
         let addresses = addresses
@@ -132,13 +152,23 @@ pub struct SourceProcess {
 }
 
 /// What the source sends.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Load {
     pub to: SocketAddr,
     pub sessions: usize,
     pub messages: u64,
     pub size: usize,
-    pub destinations: u8,
+    /// The numbers of the recipients' domains.
+    pub domains: Range<u32>,
+}
+
+/// In what time messages were accepted, from the first octet of their content to the reply.
+#[derive(Debug, Clone, Copy)]
+pub struct Accepted {
+    pub half: Duration,
+    /// 99 of 100.
+    pub most: Duration,
+    pub all: Duration,
 }
 
 impl SourceProcess {
@@ -148,24 +178,29 @@ impl SourceProcess {
     }
 
     /// Begins to send.
-    pub fn begin(&mut self, load: Load) -> io::Result<()> {
+    pub fn begin(&mut self, load: &Load) -> io::Result<()> {
         let Load {
             to,
             sessions,
             messages,
             size,
-            destinations,
+            domains: Range { start, end },
         } = load;
         self.peer
-            .tell(&format!("{to} {sessions} {messages} {size} {destinations}"))
+            .tell(&format!("{to} {sessions} {messages} {size} {start} {end}"))
     }
 
     /// Waits until all is sent; an error unless all was accepted.
-    pub async fn end(&mut self) -> io::Result<()> {
-        match self.peer.answer().await?.as_str() {
-            "accepted" => Ok(()),
-            problem => Err(io::Error::other(format!("the relay refused: {problem}"))),
-        }
+    pub async fn end(&mut self) -> io::Result<Accepted> {
+        let answer = self.peer.answer().await?;
+        let Some(times) = answer.strip_prefix("accepted ") else {
+            return Err(io::Error::other(format!("the relay refused: {answer}")));
+        };
+        let &[half, most, all] = numbers(times)?.as_slice() else {
+            return Err(io::Error::other("the source does not count"));
+        };
+        let [half, most, all] = [half, most, all].map(Duration::from_micros);
+        Ok(Accepted { half, most, all })
     }
 
     pub fn tree(&self) -> Tree {
@@ -176,15 +211,15 @@ impl SourceProcess {
 }
 
 /// The domain with this number, from 0.
-pub fn domain(number: u8) -> String {
+pub fn domain(number: u32) -> String {
     format!("d{number}.bench.test")
 }
 
 /// The sink's process.
-pub fn run_sink(hosts: u8, delay: u64) -> io::Result<()> {
+fn run_sink(hosts: u16, delay: u64) -> io::Result<()> {
     let runtime = runtime()?;
     let ports = runtime.block_on(async { Ports::new() })?;
-    let addresses = (0..hosts).map(|_| ports.next()).collect::<Vec<_>>();
+    let addresses = (0..hosts).map(|n| address(&ports, n)).collect::<Vec<_>>();
     let settings = SinkSettings {
         identity: Some(Ca::default().identity("sink.test")),
         delay: Duration::from_millis(delay),
@@ -216,16 +251,27 @@ pub fn run_sink(hosts: u8, delay: u64) -> io::Result<()> {
     })
 }
 
+/// One network has room for 250; the neighbouring ones are most probably free at the same port.
+fn address(ports: &Ports, number: u16) -> SocketAddr {
+    let [network, host] = [number / 250, number % 250];
+    let mut address = ports.at(host as u8 + 1);
+    if let IpAddr::V4(v4) = address.ip() {
+        let [a, b, c, d] = v4.octets();
+        address.set_ip([a, b, c.wrapping_add(network as u8), d].into());
+    }
+    address
+}
+
 /// The source's process.
-pub fn run_source() -> io::Result<()> {
+fn run_source() -> io::Result<()> {
     let mut lines = lines();
     runtime()?.block_on(async {
         while let Some(line) = lines.recv().await {
             let (to, rest) = line
                 .split_once(' ')
                 .ok_or_else(|| io::Error::other("no address"))?;
-            let &[sessions, messages, size, destinations] = numbers(rest)?.as_slice() else {
-                return Err(io::Error::other("four numbers are needed"));
+            let &[sessions, messages, size, start, end] = numbers(rest)?.as_slice() else {
+                return Err(io::Error::other("five numbers are needed"));
             };
             let settings = SourceSettings {
                 to: to.parse().map_err(io::Error::other)?,
@@ -233,10 +279,10 @@ pub fn run_source() -> io::Result<()> {
                 sessions: sessions as usize,
                 messages,
                 size: size as usize,
-                domains: (0..destinations as u8).map(domain).collect(),
+                domains: (start as u32..end as u32).map(domain).collect(),
             };
             match source::send(settings).await {
-                Ok(sent) if sent.refused == 0 => println!("accepted"),
+                Ok(sent) if sent.refused == 0 => println!("accepted {}", times(sent.times)),
                 Ok(sent) => {
                     let text = sent.refusal.unwrap_or_default().replace("\r\n", " / ");
                     println!("{} messages, such as: {text}", sent.refused);
@@ -246,6 +292,16 @@ pub fn run_source() -> io::Result<()> {
         }
         Ok(())
     })
+}
+
+/// Of half, of 99 of 100 and of all, in microseconds.
+fn times(mut times: Vec<Duration>) -> String {
+    times.sort_unstable();
+    let at = |part: usize| {
+        let place = (times.len() * part).div_ceil(100).saturating_sub(1);
+        times.get(place).map_or(0, Duration::as_micros)
+    };
+    format!("{} {} {}", at(50), at(99), at(100))
 }
 
 /// One thread: the fewer there are, the less source and sink take from the relay.

@@ -1,10 +1,9 @@
 //! An instance of Debian's Postfix of its own, in a temporary directory, in its best set-up: connections
 //! and TLS sessions are used again, 200 processes, nothing that looks into messages or waits on purpose.
 
-use crate::Arguments;
-use crate::peers::domain;
-use crate::processes::Tree;
-use crate::sealpost::{free_address, greets};
+use super::peers::domain;
+use super::processes::Tree;
+use super::sealpost::{free_address, greets};
 use std::fmt::Write as _;
 use std::fs;
 use std::io;
@@ -20,6 +19,15 @@ const PROGRAM: &str = "/usr/sbin/postfix";
 const PATIENCE: Duration = Duration::from_secs(30);
 /// What the shipped settings deliver to.
 const SHIPPED_ADDRESS: &str = "127.0.0.1:2424";
+
+/// Where it lives, and what is set beside what this benchmark needs.
+#[derive(Debug, Clone, Copy)]
+pub struct PostfixSetup<'a> {
+    pub directory: &'a Path,
+    pub keep: bool,
+    /// Lines of main.cf; of two that name the same, the last one counts.
+    pub further: &'a [String],
+}
 
 /// The running instance. Its processes and files end with this value.
 #[derive(Debug)]
@@ -67,12 +75,12 @@ pub fn version() -> String {
 }
 
 impl Postfix {
-    pub async fn start(arguments: &Arguments, way: &Way, intake: Intake) -> io::Result<Self> {
+    pub async fn start(setup: &PostfixSetup<'_>, way: &Way, intake: Intake) -> io::Result<Self> {
         let directory = tempfile::Builder::new()
             .prefix("bench-postfix-")
             .permissions(fs::Permissions::from_mode(0o755)) // user postfix must come in
-            .disable_cleanup(arguments.keep)
-            .tempdir_in(&arguments.directory)?;
+            .disable_cleanup(setup.keep)
+            .tempdir_in(setup.directory)?;
         let address = free_address()?;
         let tree = Tree { root: 0 };
         let mut postfix = Self {
@@ -80,7 +88,7 @@ impl Postfix {
             tree,
             address,
         };
-        postfix.configure(way, intake, &arguments.postfix)?;
+        postfix.configure(way, intake, setup.further)?;
         postfix.ask(PROGRAM, &["start"])?;
         let begin = Instant::now();
         while !postfix.is_up() {
@@ -264,7 +272,7 @@ postlog unix-dgram n - n - 1 postlogd
 /// Postfix needs no resolver: each domain has its host.
 fn transport_map(hosts: &[SocketAddr]) -> String {
     let mut map = String::new();
-    for (number, host) in (0_u8..).zip(hosts) {
+    for (number, host) in (0..).zip(hosts) {
         let _ = writeln!(
             map,
             "{} smtp:[{}]:{}",

@@ -8,16 +8,17 @@
 // A program of several files: `pub` is for the neighbours.
 #![allow(unreachable_pub)]
 
+#[path = "../common/mod.rs"]
+#[allow(dead_code, reason = "the other benchmark needs the rest")]
+mod common;
 mod figures;
-mod measure;
-mod peers;
-mod postfix;
-mod processes;
 mod queue;
-mod sealpost;
 mod smarthost;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, ValueEnum};
+use common::figures::{self as machine, Relay};
+use common::peers::Role;
+use common::postfix::{self, PostfixSetup};
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -57,7 +58,7 @@ struct Arguments {
     parts: Vec<Part>,
     /// The relays to run.
     #[arg(long, value_delimiter = ',', default_value = "postfix,sealpost")]
-    relays: Vec<figures::Relay>,
+    relays: Vec<Relay>,
     /// Fewer messages and repeats: a first impression, not a result.
     #[arg(long)]
     quick: bool,
@@ -80,21 +81,22 @@ struct Arguments {
     role: Option<Role>,
 }
 
-/// What this program is when it was started by itself.
-#[derive(Debug, Clone, Subcommand)]
-enum Role {
-    #[command(hide = true)]
-    Sink { hosts: u8, delay: u64 },
-    #[command(hide = true)]
-    Source,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
     /// Each as smarthost.
     A,
     /// In front of Postfix.
     B,
+}
+
+impl Arguments {
+    fn postfix(&self) -> PostfixSetup<'_> {
+        PostfixSetup {
+            directory: &self.directory,
+            keep: self.keep,
+            further: &self.postfix,
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -105,8 +107,7 @@ fn main() -> ExitCode {
         arguments.queue = arguments.queue.min(2_000);
     }
     let result = match &arguments.role {
-        Some(Role::Sink { hosts, delay }) => peers::run_sink(*hosts, *delay),
-        Some(Role::Source) => peers::run_source(),
+        Some(role) => role.run(),
         None => bench(arguments),
     };
     match result {
@@ -128,9 +129,35 @@ fn bench(arguments: Arguments) -> io::Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         // Whatever was started ends with the future that owns it.
         tokio::select! {
-            done = measure::all(&arguments) => done,
+            done = all(&arguments) => done,
             _ = interrupt.recv() => Err(io::Error::other("interrupted")),
             _ = terminate.recv() => Err(io::Error::other("terminated")),
         }
     })
+}
+
+/// Both parts, and the table.
+async fn all(arguments: &Arguments) -> io::Result<()> {
+    let obstacle = postfix::obstacle();
+    let relays = arguments
+        .relays
+        .iter()
+        .copied()
+        .filter(|relay| *relay == Relay::Sealpost || obstacle.is_none())
+        .collect::<Vec<_>>();
+    if let Some(obstacle) = obstacle {
+        println!("Postfix is not measured: {obstacle}. Sealpost runs alone.");
+    }
+    machine::print_machine();
+    let mut tables = Vec::new();
+    if arguments.parts.contains(&Part::A) {
+        tables.extend(smarthost::measure(arguments, &relays).await?);
+    }
+    if arguments.parts.contains(&Part::B) && relays.contains(&Relay::Postfix) {
+        tables.extend(queue::measure(arguments, &relays).await?);
+    }
+    for table in tables {
+        println!("\n{table}");
+    }
+    Ok(())
 }

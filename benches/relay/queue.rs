@@ -1,11 +1,12 @@
 //! Part B: Postfix with a held queue that is released at once; it delivers by itself, then through Sealpost.
 
 use crate::Arguments;
-use crate::figures::{Figures, Relay, Scenario, Table};
-use crate::measure::{Surroundings, Watch};
-use crate::peers::Load;
-use crate::postfix::{Intake, Postfix, Way};
-use crate::sealpost::{Sealpost, Setup};
+use crate::common::figures::{Figures, Relay};
+use crate::common::measure::{Surroundings, Watch};
+use crate::common::peers::Load;
+use crate::common::postfix::{Intake, Postfix, Way};
+use crate::common::sealpost::{Sealpost, Setup, Work};
+use crate::figures::{Scenario, Table};
 use std::io;
 
 const DESTINATIONS: u8 = 100;
@@ -14,7 +15,7 @@ const DESTINATIONS: u8 = 100;
 pub async fn measure(arguments: &Arguments, relays: &[Relay]) -> io::Result<Vec<Table>> {
     let mut tables = Vec::new();
     for &delay in &arguments.delays {
-        let mut around = Surroundings::new(DESTINATIONS, delay).await?;
+        let mut around = Surroundings::new(DESTINATIONS.into(), delay).await?;
         let scenario = Scenario::Queue { delay };
         let mut table = Table::new(scenario, arguments.queue, arguments.queue_repeats);
         for repeat in 0..arguments.queue_repeats {
@@ -37,7 +38,7 @@ async fn run(
     let setup = Setup {
         program: &arguments.sealpost,
         directory: &arguments.directory,
-        protocol: "lmtp",
+        work: Work::Lmtp,
         resolver: around.resolver(),
         trust_anchor: around.trust_anchor(),
         port: around.port(),
@@ -51,15 +52,15 @@ async fn run(
         None => Way::Direct(around.sink.addresses.clone()),
         Some(sealpost) => Way::Through(sealpost.address),
     };
-    let postfix = Postfix::start(arguments, &way, Intake::Held).await?;
+    let postfix = Postfix::start(&arguments.postfix(), &way, Intake::Held).await?;
     let load = Load {
         to: postfix.address,
         sessions: arguments.sessions,
         messages: arguments.queue,
         size: arguments.size,
-        destinations: DESTINATIONS,
+        domains: 0..DESTINATIONS.into(),
     };
-    around.send(load).await?;
+    around.send(&load).await?;
     postfix.unhold()?;
     let mut trees = vec![postfix.tree()];
     trees.extend(sealpost.as_ref().map(Sealpost::tree));

@@ -1,12 +1,13 @@
 //! Part A: source -> relay -> sinks; Postfix and Sealpost in turn.
 
 use crate::Arguments;
-use crate::figures::{Figures, Relay, Scenario, Table};
-use crate::measure::{Surroundings, Watch};
-use crate::peers::Load;
-use crate::postfix::{Intake, Postfix, Way};
-use crate::processes::Tree;
-use crate::sealpost::{Sealpost, Setup};
+use crate::common::figures::{Figures, Relay};
+use crate::common::measure::{Surroundings, Watch};
+use crate::common::peers::Load;
+use crate::common::postfix::{Intake, Postfix, Way};
+use crate::common::processes::Tree;
+use crate::common::sealpost::{Sealpost, Setup, Work};
+use crate::figures::{Scenario, Table};
 use std::io;
 use std::net::SocketAddr;
 
@@ -14,7 +15,7 @@ use std::net::SocketAddr;
 pub async fn measure(arguments: &Arguments, relays: &[Relay]) -> io::Result<Vec<Table>> {
     let mut tables = Vec::new();
     for &destinations in &arguments.destinations {
-        let mut around = Surroundings::new(destinations, 0).await?;
+        let mut around = Surroundings::new(destinations.into(), 0).await?;
         let scenario = Scenario::Smarthost { destinations };
         let mut table = Table::new(scenario, arguments.messages, arguments.repeats);
         for repeat in 0..arguments.repeats {
@@ -41,24 +42,28 @@ async fn run(
         sessions: arguments.sessions,
         messages: arguments.messages,
         size: arguments.size,
-        destinations,
+        domains: 0..destinations.into(),
     };
-    warm_up(around, load).await?;
+    warm_up(around, &load).await?;
     let watch = Watch::begin(around, &[running.tree()]).await?;
-    around.source.begin(load)?;
+    around.source.begin(&load)?;
     let figures = watch.end(around, load.messages).await?;
     around.source.end().await?;
     Ok(figures)
 }
 
 /// A tenth of the load, so that processes are there and tickets known.
-async fn warm_up(around: &mut Surroundings, load: Load) -> io::Result<()> {
-    let messages = (load.messages / 10).max(u64::from(load.destinations));
+async fn warm_up(around: &mut Surroundings, load: &Load) -> io::Result<()> {
+    let messages = (load.messages / 10).max(load.domains.len() as u64);
     let before = around.sink.seen().await?.messages;
-    around.send(Load { messages, ..load }).await?;
+    let some = Load {
+        messages,
+        ..load.clone()
+    };
+    around.send(&some).await?;
     around
         .sink
-        .wait(before + messages, crate::measure::LIMIT)
+        .wait(before + messages, crate::common::measure::LIMIT)
         .await?;
     Ok(())
 }
@@ -73,14 +78,14 @@ impl Running {
         match relay {
             Relay::Postfix => {
                 let way = Way::Direct(around.sink.addresses.clone());
-                let postfix = Postfix::start(arguments, &way, Intake::Delivered).await?;
+                let postfix = Postfix::start(&arguments.postfix(), &way, Intake::Delivered).await?;
                 Ok(Self::Postfix(postfix))
             }
             Relay::Sealpost => {
                 let setup = Setup {
                     program: &arguments.sealpost,
                     directory: &arguments.directory,
-                    protocol: "smtp",
+                    work: Work::Smtp,
                     resolver: around.resolver(),
                     trust_anchor: around.trust_anchor(),
                     port: around.port(),

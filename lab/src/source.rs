@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -51,6 +51,8 @@ pub struct Sent {
     pub refused: u64,
     /// What the relay said to one of those.
     pub refusal: Option<String>,
+    /// Of each that was accepted, from the first octet of its content to the reply.
+    pub times: Vec<Duration>,
 }
 
 /// Sends all messages, and waits for all replies.
@@ -71,6 +73,7 @@ pub async fn send(settings: SourceSettings) -> io::Result<Sent> {
         sum.accepted += sent.accepted;
         sum.refused += sent.refused;
         sum.refusal = sum.refusal.or(sent.refusal);
+        sum.times.extend(sent.times);
     }
     Ok(sum)
 }
@@ -87,8 +90,11 @@ async fn session(settings: Arc<SourceSettings>, next: Arc<AtomicU64>) -> io::Res
         }
         let domain = &settings.domains[number as usize % settings.domains.len()];
         match wire.message(number, domain, &mut content).await? {
-            None => sent.accepted += 1,
-            Some(refusal) => {
+            Ok(time) => {
+                sent.accepted += 1;
+                sent.times.push(time);
+            }
+            Err(refusal) => {
                 sent.refused += 1;
                 sent.refusal.get_or_insert(refusal);
             }
@@ -132,13 +138,13 @@ impl Wire {
         }
     }
 
-    /// One transaction; the reply that it failed with, if it did.
+    /// One transaction: how long the content took to be accepted, or the reply that it failed with.
     async fn message(
         &mut self,
         number: u64,
         domain: &str,
         content: &mut Content,
-    ) -> io::Result<Option<String>> {
+    ) -> io::Result<Result<Duration, String>> {
         let envelope = format!(
             "MAIL FROM:<sender@source.test>\r\nRCPT TO:<user{number}@{domain}>\r\nDATA\r\n"
         );
@@ -152,16 +158,20 @@ impl Wire {
         }
         let data = self.reply().await?;
         if data.code != 354 {
-            return Ok(Some(refusal.unwrap_or(data.text)));
+            return Ok(Err(refusal.unwrap_or(data.text)));
         }
-        if refusal.is_some() {
+        if let Some(refusal) = refusal {
             self.socket.write_all(b".\r\n").await?;
             self.reply().await?;
-            return Ok(refusal);
+            return Ok(Err(refusal));
         }
+        let begin = Instant::now();
         self.socket.write_all(content.numbered(number)).await?;
         let end = self.reply().await?;
-        Ok((end.code != 250).then_some(end.text))
+        Ok(match end.code {
+            250 => Ok(begin.elapsed()),
+            _ => Err(end.text),
+        })
     }
 
     async fn expect(&mut self, code: u16) -> io::Result<Reply> {
@@ -274,6 +284,7 @@ mod tests {
         };
         let sent = send(settings).await.unwrap();
         assert_eq!((sent.accepted, sent.refused, sent.refusal), (20, 0, None));
+        assert_eq!(sent.times.len(), 20);
         let counts = sink.counts();
         assert_eq!((counts.messages, counts.connections), (20, 3));
         assert!(counts.octets >= 200_000);
