@@ -49,6 +49,7 @@ bench:
 	$(CARGO) bench --locked --bench decision
 	$(CARGO) bench --locked --bench policies
 	$(CARGO) bench --locked --bench relay -- $(ARGS)
+	$(CARGO) bench --locked --bench queue -- $(ARGS)
 
 # The configuration of an earlier installation is kept.
 install:
