@@ -1,9 +1,10 @@
 //! What outlives the process: an SQLite file behind a cheap handle. SQL is used here and nowhere else.
 //!
-//! One thread writes. Writes queue up for it, and what waits together is written in one transaction, so
-//! that many callers share one fsync. Every answer of a write means: on disk. Reads have connections of
-//! their own and wait for no write; one that begins after a write was answered sees it.
+//! One thread writes, and another copies its log into the file. Writes queue up, and what waits together is
+//! written in one transaction, so that many callers share one fsync. Every answer of a write means: on disk.
+//! Reads have connections of their own and wait for no write; one that begins after a write was answered sees it.
 
+mod checkpoint;
 pub mod directory;
 mod error;
 mod failures;

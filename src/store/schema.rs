@@ -87,8 +87,6 @@ pub(super) const STEPS: [&str; 3] = [
 ",
 ];
 
-/// Pages of the log after which they are copied into the file: what is kept for moments only never is.
-const CHECKPOINT_AT: i64 = 8192;
 /// What the log is cut back to, octets.
 const LOG_LIMIT: i64 = 64 << 20;
 /// What is kept in memory, KiB: the indexes of a long queue, mostly.
@@ -107,7 +105,7 @@ pub(super) fn open(path: &Path) -> Result<(Connection, Lock), StoreError> {
     connection.pragma_update(None, "auto_vacuum", INCREMENTAL)?; // before the first page is written
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_AT)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?; // see [`super::checkpoint`]
     connection.pragma_update(None, "journal_size_limit", LOG_LIMIT)?;
     connection.pragma_update(None, "cache_size", -CACHE)?;
     connection.set_prepared_statement_cache_capacity(64);
@@ -124,6 +122,15 @@ fn make_shrinkable(connection: &Connection) -> Result<(), StoreError> {
         connection.execute_batch("VACUUM")?;
     }
     Ok(())
+}
+
+/// A further connection to a database that [`open`] has opened, which copies its log.
+pub(super) fn open_for_copying(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "journal_size_limit", LOG_LIMIT)?;
+    Ok(connection)
 }
 
 /// A further connection to a database that [`open`] has opened, which cannot change it.

@@ -1,5 +1,6 @@
 //! The thread that writes. It ends with `Close`, or when the last handle is gone.
 
+use super::checkpoint::Copying;
 use super::lock::Lock;
 use super::{StoreError, Tidied, schema};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
@@ -41,6 +42,7 @@ pub(super) struct Writing {
     is_open: Arc<AtomicBool>,
     /// When it could not be opened, and why.
     failed: Option<(Instant, StoreError)>,
+    copying: Copying,
     commits: Arc<AtomicU64>,
 }
 
@@ -66,6 +68,7 @@ impl Writing {
             open: None,
             is_open: Arc::default(),
             failed: None,
+            copying: Copying::new(path),
             commits: Arc::default(),
         }
     }
@@ -103,6 +106,12 @@ impl Writing {
             None => Err(StoreError::Closed),
         }
     }
+
+    fn see_to_log(&mut self) {
+        if let Some((connection, _)) = &self.open {
+            self.copying.after_commit(connection);
+        }
+    }
 }
 
 /// `reader` is awaited before the file is closed: only the last connection tidies up.
@@ -116,6 +125,7 @@ pub(super) fn run(
     drop(queue);
     // A reader that panicked has told so by itself.
     let _ = reader.join();
+    writing.copying.end();
     if let Some((connection, _lock)) = writing.open {
         // Closing copies the log into the file; if it cannot, the log is read at the next start.
         let _ = connection.close();
@@ -143,6 +153,7 @@ fn serve(
             }
             Command::Close(reply) => return Some(reply),
         }
+        writing.see_to_log();
         if next.is_none() {
             next = queue.blocking_recv();
         }

@@ -67,6 +67,39 @@ async fn reads_do_not_wait_for_a_write_under_way() {
     assert_eq!(store.sts_policy("a.test").await, Ok(None));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_is_copied_and_begun_anew_although_nobody_stops_writing() {
+    const WRITERS: usize = 8;
+    const ROUNDS: usize = 400;
+    const SIZE: usize = 60_000;
+    let (_directory, path) = place();
+    let store = Store::open(&path).unwrap();
+    let mut working = tokio::task::JoinSet::new();
+    for task in 0..WRITERS {
+        let store = store.clone();
+        working.spawn(async move {
+            for round in 0..ROUNDS {
+                let large = StoredPolicy {
+                    id: round.to_string(),
+                    policy: format!("{round:04}").repeat(SIZE / 4), // all of it changes
+                    ..policy(&format!("{task}.test"))
+                };
+                store.put_sts_policy(large).await.unwrap();
+            }
+        });
+    }
+    working.join_all().await;
+    let log = std::fs::metadata(path.with_extension("db-wal")).unwrap();
+    let written = (WRITERS * ROUNDS * SIZE) as u64;
+    assert!(log.len() < written / 2, "{} octets of {written}", log.len());
+    store.close().await;
+    let store = Store::open(&path).unwrap();
+    for task in 0..WRITERS {
+        let kept = store.sts_policy(&format!("{task}.test")).await;
+        assert_eq!(kept.unwrap().unwrap().id, (ROUNDS - 1).to_string());
+    }
+}
+
 #[tokio::test]
 async fn closing_ends_both_threads_and_tidies_up() {
     let (_directory, path) = place();
