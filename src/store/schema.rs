@@ -87,6 +87,8 @@ pub(super) const STEPS: [&str; 3] = [
 ",
 ];
 
+/// Size of a page, octets: a usual message takes two or three of them, and less than half of one is left free.
+const PAGE: i64 = 8192;
 /// What the log is cut back to, octets.
 const LOG_LIMIT: i64 = 64 << 20;
 /// What is kept in memory, KiB: the indexes of a long queue, mostly.
@@ -102,7 +104,9 @@ pub(super) fn open(path: &Path) -> Result<(Connection, Lock), StoreError> {
     let lock = lock::take(path)?;
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    connection.pragma_update(None, "auto_vacuum", INCREMENTAL)?; // before the first page is written
+    // Before the first page is written; what exists keeps its own.
+    connection.pragma_update(None, "page_size", PAGE)?;
+    connection.pragma_update(None, "auto_vacuum", INCREMENTAL)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", 0)?; // see [`super::checkpoint`]

@@ -28,9 +28,9 @@ pub(super) enum Command {
 }
 
 /// Free pages that are left in the file: they will be needed again.
-const SPARE_PAGES: i64 = 4096;
+const SPARE_PAGES: i64 = 2048;
 /// Pages that are given back at once: writes wait meanwhile.
-const TIDY_STEP: i64 = 512;
+const TIDY_STEP: i64 = 256;
 /// How long a file that could not be opened is left alone.
 const REOPEN_PAUSE: Duration = Duration::from_secs(1);
 
