@@ -5,6 +5,7 @@
 
 use super::lock::{self, Lock};
 use super::{StoreError, directory};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::path::Path;
 use std::time::Duration;
@@ -91,6 +92,8 @@ pub(super) const STEPS: [&str; 3] = [
 const PAGE: i64 = 8192;
 /// What the log is cut back to, octets.
 const LOG_LIMIT: i64 = 64 << 20;
+/// Statements that are kept by each connection: more than there are.
+const STATEMENTS: usize = 128;
 /// What is kept in memory, KiB: the indexes of a long queue, mostly.
 const CACHE: i64 = 32 * 1024;
 /// `PRAGMA auto_vacuum`: free pages can be given back a few at a time.
@@ -112,7 +115,7 @@ pub(super) fn open(path: &Path) -> Result<(Connection, Lock), StoreError> {
     connection.pragma_update(None, "wal_autocheckpoint", 0)?; // see [`super::checkpoint`]
     connection.pragma_update(None, "journal_size_limit", LOG_LIMIT)?;
     connection.pragma_update(None, "cache_size", -CACHE)?;
-    connection.set_prepared_statement_cache_capacity(64);
+    plan_once(&connection)?;
     check_beginning(&connection)?;
     make_shrinkable(&connection)?;
     migrate(&mut connection)?;
@@ -137,11 +140,20 @@ pub(super) fn open_for_copying(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// Statements are kept, and their plans do not depend on the values that they are run with: otherwise SQLite would
+/// plan anew each one in which a value decides whether a partial index is of use.
+fn plan_once(connection: &Connection) -> Result<(), StoreError> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(())
+}
+
 /// A further connection to a database that [`open`] has opened, which cannot change it.
 pub(super) fn open_for_reading(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
+    plan_once(&connection)?;
     Ok(connection)
 }
 
