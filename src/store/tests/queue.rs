@@ -1,7 +1,7 @@
 use super::*;
 use crate::store::queue::{
-    HostReached, Kept, Lease, NewMessage, NewRecipient, Progress, RetryAt, Run, Settlement,
-    UnderWay, Whereabouts,
+    Change, HostReached, Kept, Lease, NewMessage, NewRecipient, Progress, Provided, RetryAt, Run,
+    Selection, Settlement, Stretch, UnderWay, Whereabouts,
 };
 use bytes::Bytes;
 use std::sync::Arc;
@@ -283,6 +283,64 @@ async fn the_space_of_drained_mail_is_given_back() {
     store.close().await;
     let size = fs::metadata(&path).unwrap().len();
     assert!(size < 20_000_000, "{size} of 60 MB are left");
+}
+
+/// Who is given up because nobody answers may have been called again meanwhile.
+#[tokio::test]
+async fn nobody_is_given_up_who_is_being_attempted_or_held() {
+    let (_directory, path) = place();
+    let store = Store::open(&path).unwrap();
+    let both = vec![recipient("a@x.test", 1), recipient("b@y.test", 1)];
+    let placed = store.keep(vec![message("ONE", both)]).await.unwrap();
+    let given_up = || Settlement {
+        message: placed[0].number,
+        done: placed[0].recipients.clone(),
+        notices: vec![message("NOTICE", vec![recipient("n@home.test", 1)])],
+        provided: Provided::AllWait,
+        ..Settlement::default()
+    };
+    assert_eq!(store.next_due("x.test").await, Ok(Some(1)));
+    store.lease(lease("x.test", 1)).await.unwrap();
+    assert_eq!(
+        store.next_due("x.test").await,
+        Ok(None),
+        "what is under way is due to nobody"
+    );
+    let (emptied, notices) = store.settle(given_up()).await.unwrap();
+    assert_eq!((emptied, notices.len()), (None, 0));
+    assert!(!store.is_in_queue("NOTICE").await.unwrap());
+
+    let number = placed[0].number;
+    assert_eq!(
+        store.still_taken_up(number).await.unwrap(),
+        [placed[0].recipients[0]]
+    );
+    let everything = Stretch {
+        after: 0,
+        until: i64::MAX,
+        most: 10,
+    };
+    let hold = store.queue_change(Selection::default(), Change::Hold, everything);
+    assert_eq!(hold.await.unwrap().recipients, 2);
+    assert_eq!(
+        store.still_taken_up(number).await.unwrap(),
+        Vec::<i64>::new()
+    );
+    store.settle(given_up()).await.unwrap();
+    assert!(store.is_in_queue("ONE").await.unwrap());
+}
+
+#[tokio::test]
+async fn each_database_has_a_name_of_its_own() {
+    let (_first, one) = place();
+    let (_second, two) = place();
+    let one = Store::open(&one).unwrap().identity().await.unwrap();
+    let two = Store::open(&two).unwrap().identity().await.unwrap();
+    assert_ne!(one, two);
+    assert!(
+        one.len() == 16 && one.bytes().all(|b| b.is_ascii_hexdigit()),
+        "{one}"
+    );
 }
 
 #[test]

@@ -1,0 +1,361 @@
+//! What goes wrong around a queue, and costs neither mail nor machine: slow hosts, strangers' words, administrators in
+//! the middle of it, a store that fails.
+
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
+#![allow(clippy::wildcard_enum_match_arm)] // hooks change one stage
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use support::{Act, CONTENT, Daemon, Exit, Script, Stage, World, WorldBuilder};
+
+/// Everything is kept, and notices go to the host of `home.test`.
+fn queueing() -> WorldBuilder {
+    World::new()
+        .domain("home.test", Script::default())
+        .config("[relay]\ncustody = 'queue'")
+        .config("[queue]\nretry = ['1s']")
+        .config_with(|net| {
+            let home = net.mx("home.test").address();
+            format!("[queue]\ndsn_via = '[{}]:{}'\n", home.ip(), home.port())
+        })
+}
+
+/// A host that answers nobody until the flag is set, and then takes this long at each final dot.
+fn closed_until(open: &Arc<AtomicBool>, dot: Duration) -> Script {
+    let open = Arc::clone(open);
+    Script::default().on(move |moment| match moment.stage {
+        Stage::Greeting if !open.load(Ordering::SeqCst) => {
+            Act::reply(421, "4.3.2 closed").then_close()
+        }
+        Stage::Dot => Act::Normal.after(dot),
+        _ => Act::Normal,
+    })
+}
+
+async fn send(world: &World, to: &[&str], messages: usize) {
+    let mut client = world.smtp().await;
+    for _ in 0..messages {
+        let reply = client.mail("s@client.test", to, CONTENT).await.unwrap();
+        assert_eq!(reply.code, 250, "{reply}");
+    }
+}
+
+fn queue(world: &World, words: &[&str]) -> Exit {
+    let file = world.daemon.config_file();
+    let words = [&["queue"], words, &["--config", file.to_str().unwrap()]].concat();
+    let exit = Daemon::command(&words);
+    assert_eq!(exit.code, Some(0), "{words:?}: {exit:?}");
+    exit
+}
+
+/// The queue, as it is told to scripts.
+fn listed(world: &World) -> Vec<serde_json::Value> {
+    serde_json::from_str(&queue(world, &["list", "--json"]).stdout).unwrap()
+}
+
+/// Waits until nothing is left to be attempted.
+async fn at_rest(world: &World) {
+    let until = Instant::now() + Duration::from_secs(30);
+    loop {
+        let left = listed(world);
+        if left.iter().all(|message| message["state"] == "held") {
+            return;
+        }
+        assert!(Instant::now() < until, "{left:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// CPU that a process has used, in hundredths of a second.
+fn ticks(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat
+        .rsplit_once(')')
+        .unwrap()
+        .1
+        .split_whitespace()
+        .collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_that_outlasts_its_retry_time_costs_nothing_meanwhile() {
+    let world = queueing()
+        .domain("slow.test", Script::silent())
+        .start()
+        .await;
+    assert_eq!(world.send("x@slow.test").await.code, 250);
+    assert!(world.mx("slow.test").wait_for_connections(1).await);
+    // Longer than the retry time: that is what is measured.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let before = ticks(world.daemon.pid());
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let used = ticks(world.daemon.pid()) - before;
+    assert!(used < 50, "{used} hundredths of a second of CPU in 3 s");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_postmaster_who_cannot_be_reached_is_not_told_so() {
+    let gone = Script::default().rcpt("boss@gone.test", (550, "5.1.1 gone"));
+    let world = queueing()
+        .config("[queue]\npostmaster = 'Boss@gone.test'")
+        .domain("gone.test", gone)
+        .start()
+        .await;
+    let mut client = world.smtp().await;
+    let reply = client.mail("", &["boss@gone.test"], CONTENT).await.unwrap();
+    assert_eq!(reply.code, 250, "{reply}");
+    world
+        .daemon
+        .wait_metric("double_bounces_total", &[], 1.0)
+        .await;
+    at_rest(&world).await;
+    // It would come back through his own mail server, and fail again, for ever.
+    assert_eq!(world.mx("home.test").messages().len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_was_put_aside_finds_its_large_mail_again() {
+    let open = Arc::new(AtomicBool::new(false));
+    let mut world = queueing()
+        .domain("a.test", closed_until(&open, Duration::ZERO))
+        .start()
+        .await;
+    let large = [
+        &b"Subject: x\r\n\r\n"[..],
+        &b"0123456789\r\n".repeat(30_000),
+    ]
+    .concat();
+    let mut client = world.smtp().await;
+    let to = ["x@a.test"];
+    let reply = client.mail("s@client.test", &to, &large).await.unwrap();
+    assert_eq!(reply.code, 250);
+    assert_eq!(world.daemon.kept_files(), 1);
+    let place = world.daemon.directory().to_owned();
+    let rename = |from: &str, to: &str| {
+        for entry in std::fs::read_dir(&place).unwrap().flatten() {
+            let name = entry.file_name().into_string().unwrap();
+            if let Some(rest) = name.strip_prefix(from) {
+                std::fs::rename(entry.path(), place.join(format!("{to}{rest}"))).unwrap();
+            }
+        }
+    };
+    // Old enough to be taken for left behind.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    world.daemon.end("TERM").await;
+    rename("sealpost.db", "aside.db");
+    world.daemon.start_again().await;
+    assert_eq!(world.send("y@home.test").await.code, 250);
+    assert!(world.mx("home.test").wait_for_messages(1).await);
+    world.daemon.end("TERM").await;
+    rename("sealpost.db", "second.db");
+    rename("aside.db", "sealpost.db");
+    open.store(true, Ordering::SeqCst);
+    world.daemon.start_again().await;
+    assert!(world.mx("a.test").wait_for_messages(1).await);
+    assert!(world.mx("a.test").messages()[0].content.ends_with(&large));
+}
+
+/// Eight messages, one worker: one of them is being sent, and others of its batch wait behind it.
+async fn eight_in_a_row() -> World {
+    let open = Arc::new(AtomicBool::new(false));
+    let world = queueing()
+        .config("[outbound]\nmax_connections_per_mx = 1")
+        .domain("a.test", closed_until(&open, Duration::from_secs(1)))
+        .start()
+        .await;
+    send(&world, &["x@a.test"], 8).await;
+    open.store(true, Ordering::SeqCst);
+    // The probe, then the first of a batch.
+    assert!(world.mx("a.test").wait_for(|r| r.messages.len() >= 2).await);
+    world
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_behind_another_is_held_when_it_is_held() {
+    let world = eight_in_a_row().await;
+    queue(&world, &["hold", "--all"]);
+    let begun = world.mx("a.test").messages().len();
+    at_rest(&world).await;
+    let sent = world.mx("a.test").messages().len();
+    assert!(sent <= begun + 1, "{begun} had begun, {sent} were sent");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_dropped_while_it_waits_behind_another_is_no_error() {
+    let world = eight_in_a_row().await;
+    queue(&world, &["drop", "--all"]);
+    let begun = world.mx("a.test").messages().len();
+    at_rest(&world).await;
+    let sent = world.mx("a.test").messages().len();
+    assert!(sent <= begun + 1, "{begun} had begun, {sent} were sent");
+    let errors = world.daemon.log();
+    let errors: Vec<_> = errors.iter().filter(|l| l["severity"] == "ERROR").collect();
+    assert!(errors.is_empty(), "{errors:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_strangers_words_are_bounded_before_they_are_kept() {
+    let line = format!("421-{}\r\n", "x".repeat(4000));
+    let endless = line.repeat(127) + "421 end\r\n";
+    let script = Script {
+        greeting: Act::raw(endless.as_bytes()),
+        ..Script::default()
+    };
+    let world = queueing()
+        .config("[queue]\nretry = ['1h']")
+        .domain("a.test", script)
+        .start()
+        .await;
+    assert_eq!(world.send("x@a.test").await.code, 250);
+    let deferred = [("result", "deferred")];
+    world
+        .daemon
+        .wait_metric("deliveries_total", &deferred, 1.0)
+        .await;
+    let until = Instant::now() + Duration::from_secs(10);
+    let reply = loop {
+        let listed = listed(&world);
+        if let Some(reply) = listed[0]["recipients"][0]["reply"].as_str() {
+            break reply.to_owned();
+        }
+        assert!(Instant::now() < until, "{listed:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert!(reply.contains("421 xxx"), "{reply}");
+    assert!(reply.len() <= 1100, "{} octets", reply.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_success_of_many_is_told_in_one_notice() {
+    let world = queueing()
+        .config("[relay]\ncustody = 'auto'")
+        .domain("a.test", Script::default().without("DSN"))
+        .start()
+        .await;
+    for (hello, final_replies) in [("EHLO", 1), ("LHLO", 100)] {
+        let mut client = match hello {
+            "EHLO" => world.smtp().await,
+            _ => world.lmtp().await,
+        };
+        let before = world.mx("home.test").messages().len();
+        client.command("MAIL FROM:<s@client.test>").await.unwrap();
+        for n in 0..100 {
+            let rcpt = format!("RCPT TO:<x{n}@a.test> NOTIFY=SUCCESS");
+            assert_eq!(client.command(&rcpt).await.unwrap().code, 250);
+        }
+        client.command("DATA").await.unwrap();
+        client.send(lab::client::stuffed(CONTENT)).await.unwrap();
+        for _ in 0..final_replies {
+            assert_eq!(client.reply().await.unwrap().code, 250);
+        }
+        at_rest(&world).await;
+        let told = world.mx("home.test").messages().len() - before;
+        // A host takes fifty in one transaction.
+        assert!((1..=2).contains(&told), "{hello}: {told} notices");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_dns_calls_localhost_is_not_this_machine() {
+    let world = queueing()
+        .config_with(|_| "[queue]\ndsn_via = 'localhost'\n".to_owned())
+        .domain(
+            "a.test",
+            Script::default().rcpt("x@a.test", (550, "5.1.1 gone")),
+        )
+        .domain("evil.test", Script::default())
+        .dns(|dns| {
+            dns.mx("localhost", 10, "mx.evil.test");
+        })
+        .start()
+        .await;
+    assert_eq!(world.send("x@a.test").await.code, 250);
+    assert!(world.mx("evil.test").wait_for_messages(1).await);
+    assert!(!world.mx("evil.test").mail_octets_in_clear());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mail_goes_on_from_another_address_when_its_own_is_gone() {
+    let open = Arc::new(AtomicBool::new(false));
+    let mut world = queueing()
+        .domain("a.test", closed_until(&open, Duration::ZERO))
+        .start()
+        .await;
+    assert_eq!(world.send("x@a.test").await.code, 250);
+    let deferred = |line: &support::Log| line["result"] == "deferred";
+    world.daemon.wait_log(deferred).await;
+    world.daemon.end("TERM").await;
+    // As if its listener had had `bind = ["192.0.2.77"]`, which this machine has no longer.
+    let database = world.daemon.directory().join("sealpost.db");
+    let database = rusqlite::Connection::open(database).unwrap();
+    let set = "UPDATE message SET details = json_set(details, '$.bind', json('[\"192.0.2.77\"]'))";
+    assert_eq!(database.execute(set, []).unwrap(), 1);
+    drop(database);
+    open.store(true, Ordering::SeqCst);
+    world.daemon.start_again().await;
+    assert!(world.mx("a.test").wait_for_messages(1).await);
+}
+
+/// How long a backlog takes once its host is there.
+async fn drain(recipients: &[&str]) -> Duration {
+    const MESSAGES: usize = 100;
+    let open = Arc::new(AtomicBool::new(false));
+    let world = queueing()
+        .domain("a.test", closed_until(&open, Duration::from_millis(200)))
+        .start()
+        .await;
+    send(&world, recipients, MESSAGES).await;
+    open.store(true, Ordering::SeqCst);
+    assert!(world.mx("a.test").wait_for_messages(1).await);
+    let began = Instant::now();
+    assert!(world.mx("a.test").wait_for_messages(MESSAGES).await);
+    began.elapsed()
+}
+
+/// One worker would take twenty seconds.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_has_many_workers_also_if_its_messages_have_several_recipients() {
+    let took = drain(&["x@a.test", "y@a.test"]).await;
+    assert!(took < Duration::from_secs(10), "{took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_fails_does_not_fill_the_log() {
+    const DOMAINS: usize = 300;
+    let dead = Script {
+        greeting: Act::reply(421, "4.3.2 closed"),
+        ..Script::default()
+    };
+    let world = queueing()
+        .dns(|dns| {
+            for n in 0..DOMAINS {
+                dns.mx(&format!("d{n}.test"), 10, "mx.dead.test");
+            }
+        })
+        .domain("dead.test", dead)
+        .start()
+        .await;
+    let to: Vec<String> = (0..DOMAINS).map(|n| format!("x@d{n}.test")).collect();
+    let to: Vec<&str> = to.iter().map(String::as_str).collect();
+    send(&world, &to, 1).await;
+    let deferred = [("result", "deferred")];
+    world
+        .daemon
+        .wait_metric("deliveries_total", &deferred, 300.0)
+        .await;
+    // As a full disk does: every change fails, and reading goes on.
+    let database = world.daemon.directory().join("sealpost.db");
+    let database = rusqlite::Connection::open(database).unwrap();
+    let trigger = "CREATE TRIGGER full BEFORE UPDATE ON recipient \
+                   BEGIN SELECT RAISE(ABORT, 'disk full'); END";
+    database.execute_batch(trigger).unwrap();
+    let is_told = |line: &support::Log| line.to_string().contains("store fails");
+    world.daemon.wait_log(is_told).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let lines = world.daemon.log().iter().filter(|l| is_told(l)).count();
+    assert!(lines < 5, "{lines} lines in five seconds");
+}
