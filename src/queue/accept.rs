@@ -161,7 +161,7 @@ impl Queue {
                     under_way: UnderWay::No,
                     reached: failure.map_or(HostReached::Yes, reached),
                     last: failure.map(|_| now),
-                    reply: failure.map(|outcome| outcome.reply.to_string()),
+                    reply: failure.map(|outcome| outcome.reply.to_line()),
                     host: failure.and_then(speaker),
                     warn: warning(from, recipient, received, settings.delay_warning),
                 },

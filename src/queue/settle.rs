@@ -107,7 +107,7 @@ impl Queue {
                 under_way: of_job.cut_off,
                 reached: reached(outcome),
                 last: Some(now),
-                reply: Some(outcome.reply.to_string()),
+                reply: Some(outcome.reply.to_line()),
                 host: speaker(outcome),
                 warn: None,
             },

@@ -231,7 +231,7 @@ fn heard(known: &[(usize, Outcome)]) -> Heard {
             if known.iter().all(|(_, outcome)| passing(outcome)) =>
         {
             Heard::Silence {
-                reply: first.reply.to_string(),
+                reply: first.reply.to_line(),
             }
         }
         // What fails for good says nothing of the host either: there is none.

@@ -35,7 +35,7 @@ impl Reply {
         }
     }
 
-    /// Reads what [`fmt::Display`] has written; anything else is the text of a 451.
+    /// Reads what [`Reply::to_line`] or [`fmt::Display`] has written; anything else is the text of a 451.
     pub fn from_line(line: &str) -> Self {
         let (code, rest) = line.split_once(' ').unwrap_or((line, ""));
         let code = code.parse().ok().filter(|code| (200..600).contains(code));
@@ -73,6 +73,17 @@ impl Reply {
     /// The lines as one, for logs and for passing a reply on.
     pub fn text(&self) -> String {
         self.lines.join(" ")
+    }
+
+    /// The reply as it is passed on and kept: one line as it would go over the wire, without its end.
+    pub fn to_line(&self) -> String {
+        let mut wire = Self {
+            lines: vec![self.text()],
+            ..self.clone()
+        }
+        .to_wire();
+        wire.truncate(wire.len() - 2);
+        String::from_utf8_lossy(&wire).into_owned()
     }
 
     /// The reply as it goes over the wire: each line at most 512 octets with CRLF (RFC 5321
@@ -317,5 +328,14 @@ mod tests {
         let wire = Reply::new(550, EnhancedStatus::new(5, 0, 0), text).to_wire();
         assert_eq!(wire.len(), MAX_LINE_OUT);
         assert!(wire.starts_with(b"550 5.0.0 na??ve??QUIT x"));
+        let lines = Reply {
+            lines: vec!["näive".to_owned(), "\u{1b}[2J".to_owned(), "y".repeat(9000)],
+            ..Reply::new(550, EnhancedStatus::new(5, 0, 0), "")
+        };
+        let line = lines.to_line();
+        assert!(line.starts_with("550 5.0.0 n??ive ?[2J yyy"), "{line}");
+        assert_eq!(line.len(), MAX_LINE_OUT - 2);
+        let read = Reply::from_line(&line);
+        assert_eq!((read.code, read.to_line()), (550, line));
     }
 }
