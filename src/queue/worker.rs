@@ -105,7 +105,12 @@ impl Queue {
             };
             match self.job(&message).await {
                 Ok(job) => self.attempt(slot, job).await,
-                Err(problem) => self.cannot_read(&message, &problem).await,
+                Err(problem) => {
+                    // It may just have been dropped, content and all.
+                    if let Some(message) = self.still_wanted(message, 1).await {
+                        self.cannot_read(&message, &problem).await;
+                    }
+                }
             }
         }
     }
