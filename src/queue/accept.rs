@@ -241,7 +241,7 @@ impl Queue {
 }
 
 /// Those whose content is in a file.
-fn in_files(messages: &[NewMessage]) -> Vec<String> {
+pub(super) fn in_files(messages: &[NewMessage]) -> Vec<String> {
     let in_file = messages.iter().filter(|message| message.content.is_none());
     in_file.map(|message| message.id.clone()).collect()
 }

@@ -1,7 +1,7 @@
 //! What became of an attempt, written down.
 
 use super::Queue;
-use super::accept::{destinations, reached, speaker};
+use super::accept::{destinations, in_files, reached, speaker};
 use super::custody::is_relayed;
 use super::job::{Job, JobRecipient};
 use super::notices::{About, Gathered, Told};
@@ -10,7 +10,7 @@ use super::schedule::Slot;
 use super::settings::millis;
 use crate::delivery::outcome::{DeliveryResult, Outcome, PossibleDuplicate, Reached};
 use crate::store::queue::{
-    Kept, Millis, Progress, Settlement, StoredMessage, StoredRecipient, Whereabouts,
+    Emptied, Kept, Millis, Progress, Settlement, StoredMessage, StoredRecipient, Whereabouts,
 };
 use std::time::Duration;
 
@@ -117,18 +117,23 @@ impl Queue {
     /// Writes until it is written: what is not may be attempted again although it has arrived.
     pub(super) async fn write_down(&self, settlement: Settlement, id: &str) {
         let notices: Vec<_> = settlement.notices.iter().flat_map(destinations).collect();
+        let files = in_files(&settlement.notices);
         let mut told = false;
         loop {
             match self.parts.store.settle(settlement.clone()).await {
+                Ok((emptied, placed)) if placed.is_empty() => {
+                    // Nobody is told of what was dropped.
+                    for id in files {
+                        self.parts.files.remove(&id).await;
+                    }
+                    self.remove_content(emptied).await;
+                    return;
+                }
                 Ok((emptied, _)) => {
                     for (destination, at) in notices {
                         self.parts.schedule.due(&destination, at);
                     }
-                    if let Some(emptied) = emptied
-                        && emptied.content == Whereabouts::File
-                    {
-                        self.parts.files.remove(&emptied.id).await;
-                    }
+                    self.remove_content(emptied).await;
                     return;
                 }
                 Err(error) if !told => {
@@ -141,6 +146,14 @@ impl Queue {
                 () = tokio::time::sleep(STORE_PAUSE) => {}
                 () = self.parts.lifetime.abandoned.cancelled() => return,
             }
+        }
+    }
+
+    async fn remove_content(&self, emptied: Option<Emptied>) {
+        if let Some(emptied) = emptied
+            && emptied.content == Whereabouts::File
+        {
+            self.parts.files.remove(&emptied.id).await;
         }
     }
 

@@ -59,6 +59,13 @@ pub struct Emptied {
     pub content: Whereabouts,
 }
 
+/// Whether whom the notices are about was still there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Concern {
+    Somebody,
+    Nobody,
+}
+
 /// Where a content is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Whereabouts {
@@ -68,7 +75,7 @@ pub enum Whereabouts {
 
 impl Store {
     /// Writes what became of recipients, all of it or nothing. Recipients that were dropped meanwhile are no
-    /// error.
+    /// error; if all were that the notices are about, nobody is told.
     pub async fn settle(
         &self,
         settlement: Settlement,
@@ -79,8 +86,11 @@ impl Store {
             {
                 return Ok((None, Vec::new()));
             }
-            let emptied = settle(transaction, &settlement)?;
-            let notices = settlement.notices.iter();
+            let (emptied, concern) = settle(transaction, &settlement)?;
+            let notices = match concern {
+                Concern::Somebody => settlement.notices.iter(),
+                Concern::Nobody => [].iter(),
+            };
             let placed: Result<_, _> = notices.map(|new| insert(transaction, new)).collect();
             Ok((emptied, placed?))
         });
@@ -105,10 +115,11 @@ fn all_wait(
 fn settle(
     transaction: &Transaction<'_>,
     settlement: &Settlement,
-) -> Result<Option<Emptied>, StoreError> {
+) -> Result<(Option<Emptied>, Concern), StoreError> {
     let message = settlement.message;
+    let mut told = 0;
     for number in &settlement.done {
-        transaction
+        told += transaction
             .prepare_cached(REMOVE)?
             .execute(params![number, message])?;
     }
@@ -127,14 +138,20 @@ fn settle(
         ])?;
     }
     for number in &settlement.warned {
-        transaction
+        told += transaction
             .prepare_cached(WARNED)?
             .execute(params![number, message])?;
     }
-    match settlement.done.is_empty() {
-        true => Ok(None),
-        false => end_if_empty(transaction, message),
-    }
+    let about_none = settlement.done.is_empty() && settlement.warned.is_empty();
+    let concern = match told == 0 && !about_none {
+        true => Concern::Nobody,
+        false => Concern::Somebody,
+    };
+    let emptied = match settlement.done.is_empty() {
+        true => None,
+        false => end_if_empty(transaction, message)?,
+    };
+    Ok((emptied, concern))
 }
 
 /// Removes a message without recipients.

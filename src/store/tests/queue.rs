@@ -145,12 +145,14 @@ async fn a_message_is_gone_with_its_last_recipient() {
         .unwrap();
     assert_eq!(emptied.unwrap().content, Whereabouts::File);
     assert_eq!(store.totals().await.unwrap().messages, 1, "the notice");
-    // Dropped meanwhile.
-    let (emptied, _) = store
-        .settle(done(large.number, large.recipients.clone()))
-        .await
-        .unwrap();
-    assert_eq!(emptied, None);
+    // Dropped meanwhile: nobody is told.
+    let settlement = Settlement {
+        notices: vec![message("LATE", vec![recipient("n@x.test", 7)])],
+        ..done(large.number, large.recipients.clone())
+    };
+    let (emptied, placed) = store.settle(settlement).await.unwrap();
+    assert_eq!((emptied, placed.len()), (None, 0));
+    assert!(!store.is_in_queue("LATE").await.unwrap());
 }
 
 #[tokio::test]
