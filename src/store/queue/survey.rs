@@ -28,6 +28,27 @@ const WARNED: &str = "SELECT DISTINCT message FROM (
         SELECT message FROM recipient INDEXED BY recipient_warn
         WHERE warn IS NOT NULL AND warn <= ?1 AND state = 0 ORDER BY warn LIMIT ?2)";
 
+/// Of those that are held as a whole.
+macro_rules! all_held {
+    () => {
+        " FROM recipient r INDEXED BY recipient_held WHERE state = 1 AND NOT EXISTS (
+            SELECT 1 FROM recipient o INDEXED BY recipient_message
+            WHERE o.message = r.message AND o.state = 0)"
+    };
+}
+
+const HELD_COUNT: &str = concat!("SELECT count(DISTINCT message)", all_held!());
+
+const OLDEST_HELD: &str = concat!(
+    "SELECT received FROM message WHERE number = (SELECT message",
+    all_held!(),
+    " ORDER BY message LIMIT 1)"
+);
+
+const OLDEST: &str = "SELECT received FROM message m WHERE EXISTS (
+        SELECT 1 FROM recipient r INDEXED BY recipient_message
+        WHERE r.message = m.number AND r.state = 0) ORDER BY number LIMIT 1";
+
 /// A destination with mail that waits, and when the first of it is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Due {
@@ -39,9 +60,9 @@ pub struct Due {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Totals {
     pub messages: u64,
-    /// Of them, those with a recipient that is held.
+    /// Of them, those of which every recipient is held.
     pub held: u64,
-    /// When the oldest message was received.
+    /// When the oldest of the others was received.
     pub oldest: Option<Millis>,
     /// The same of those that are held.
     pub oldest_held: Option<Millis>,
@@ -168,11 +189,8 @@ fn totals(connection: &Connection) -> Result<Totals, StoreError> {
     };
     Ok(Totals {
         messages: number("SELECT count(*) FROM message")?.unwrap_or(0),
-        held: number("SELECT count(DISTINCT message) FROM recipient WHERE state = 1")?.unwrap_or(0),
-        oldest: number("SELECT received FROM message ORDER BY number LIMIT 1")?,
-        oldest_held: number(
-            "SELECT received FROM message WHERE number =
-             (SELECT min(message) FROM recipient WHERE state = 1)",
-        )?,
+        held: number(HELD_COUNT)?.unwrap_or(0),
+        oldest: number(OLDEST)?,
+        oldest_held: number(OLDEST_HELD)?,
     })
 }

@@ -321,3 +321,29 @@ impl Selection {
         }
     }
 }
+
+#[tokio::test]
+async fn a_message_counts_as_held_if_every_recipient_is() {
+    let (_directory, path) = place();
+    let store = Store::open(&path).unwrap();
+    let received = |id: &str, received, recipients: &[&str]| NewMessage {
+        received,
+        ..message(id, recipients)
+    };
+    let messages = vec![
+        received("A", 1, &["x@a.test"]),
+        received("B", 2, &["x@a.test", "y@b.test"]),
+        received("C", 3, &["y@b.test"]),
+    ];
+    store.keep(messages).await.unwrap();
+    for (held, expected) in [
+        ("c.test", (0, Some(1), None)),
+        ("a.test", (1, Some(2), Some(1))),
+        ("b.test", (3, None, Some(1))),
+    ] {
+        change(&store, of_domain(held), Change::Hold).await;
+        let totals = store.totals().await.unwrap();
+        let seen = (totals.held, totals.oldest, totals.oldest_held);
+        assert_eq!((totals.messages, seen), (3, expected), "{held}");
+    }
+}
