@@ -10,16 +10,19 @@
 //! Whoever changes everything says `all=yes`. A change that takes long is answered before it is done: the rest is asked
 //! for with the `after` and `until` of the answer.
 
-use super::super::control::{Caller, Control, QUICK, now, problem, within};
+use super::super::control::{Caller, Control, QUICK, problem, within};
 use super::query::{Everything, Query, QueueSelection, queue_id};
 use super::{QueueChanged, QueueEntry, QueueMissing, QueuePage, done};
+use crate::clock;
 use crate::queue::{Act, Desk, Order, Rest, Tally};
 use crate::store::StoreError;
+use crate::store::queue::Millis;
 use axum::extract::{ConnectInfo, Path as InPath, RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use std::time::UNIX_EPOCH;
 
 pub(in crate::admin) fn routes() -> Router<Control> {
     Router::new()
@@ -60,7 +63,7 @@ async fn list(State(control): State<Control>, RawQuery(query): RawQuery) -> Resp
     let listing = async {
         let (query, desk) = (parse(query)?, desk(&control)?);
         let everything = query.selection.is_everything();
-        let selection = query.selection.at(now() * 1000);
+        let selection = query.selection.at(millis());
         let after = query.after.unwrap_or(0);
         let total = match everything && query.after.is_none() {
             true => Some(desk.length().await.map_err(Refusal::unreadable)?),
@@ -139,7 +142,7 @@ async fn change(control: &Control, caller: Caller, act: Act, query: Option<Strin
         });
         let order = Order {
             act,
-            selection: query.selection.at(now() * 1000),
+            selection: query.selection.at(millis()),
             rest,
         };
         let ledger = control.ledger.clone();
@@ -172,6 +175,12 @@ async fn exists(desk: &Desk, selection: &QueueSelection) -> Result<(), Refusal> 
 
 async fn answered(answer: impl Future<Output = Result<Response, Refusal>>) -> Response {
     answer.await.unwrap_or_else(IntoResponse::into_response)
+}
+
+/// A message may have come this very second.
+fn millis() -> Millis {
+    let since = clock::now().duration_since(UNIX_EPOCH);
+    u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
 }
 
 fn parse(query: Option<String>) -> Result<Query, Refusal> {

@@ -40,7 +40,7 @@ pub enum QueueCommand {
     },
     /// Attempt what waits now, also where a destination has not answered lately
     ///
-    /// What is held stays held. With --domain, only recipients of that domain are attempted.
+    /// What is held stays held, and what is being attempted already is not attempted twice. With --domain, only recipients of that domain are attempted.
     #[command(after_help = EXIT)]
     Retry(QueueWhich),
     /// Attempt nothing of it until it is released
@@ -50,11 +50,14 @@ pub enum QueueCommand {
     #[command(after_help = EXIT)]
     Hold(QueueWhich),
     /// Let what is held wait for its next attempt again
+    ///
+    /// It has the time that it had before; `retry` attempts it now. With --domain, only recipients of that domain are
+    /// released.
     #[command(after_help = EXIT)]
     Release(QueueWhich),
     /// Throw mail away, for good; nobody is told
     ///
-    /// An attempt that is under way may still deliver it. With --domain, recipients of other domains stay.
+    /// Look at it first: `list` takes the same selection. An attempt that is under way may still deliver it. With --domain, recipients of other domains stay.
     #[command(after_help = EXIT)]
     Drop(QueueWhich),
 }
@@ -62,15 +65,15 @@ pub enum QueueCommand {
 /// Which messages; what is given must all hold.
 #[derive(Debug, Clone, Args)]
 pub struct QueueFilter {
-    /// Recipients of this domain
+    /// Recipients of this domain; of notices that go by queue.dsn_via see --sender
     #[arg(long, value_name = "DOMAIN", value_parser = queue_domain)]
     pub domain: Option<String>,
 
-    /// Messages of this sender; "<>": of the null sender, which notices have
+    /// Messages of this sender; "<>": of none, as notices are
     #[arg(long, value_name = "ADDRESS")]
     pub sender: Option<String>,
 
-    /// Recipients in this state; one that is being attempted waits
+    /// Recipients in this state; those that are being attempted (active) count as waiting
     #[arg(long, value_name = "STATE", value_parser = state())]
     pub state: Option<QueueState>,
 
@@ -78,7 +81,7 @@ pub struct QueueFilter {
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     pub older_than: Option<u64>,
 
-    /// Messages that were received less long ago
+    /// Messages that were received less long ago, likewise
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     pub newer_than: Option<u64>,
 }

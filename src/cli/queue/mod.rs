@@ -106,11 +106,12 @@ impl Counter {
             (0, _, _) if asked.is_everything() => eprintln!("the queue is empty"),
             (0, _, _) => eprintln!("no such messages in the queue"),
             (_, More::None, _) => {}
-            (_, More::Some, Some(total)) if total > listed => eprintln!(
+            (_, More::Some, Some(total)) if total <= listed => {}
+            (_, More::Some, Some(total)) => eprintln!(
                 "{} more of {total} are not shown; --limit N shows more, --json all",
                 total - listed
             ),
-            (_, More::Some, _) => {
+            (_, More::Some, None) => {
                 eprintln!("there may be more; --limit N shows more, --json all");
             }
         }
@@ -207,6 +208,9 @@ impl Counter {
         }
         ended?;
         out.flush()?;
+        if sum.recipients == 0 && sum.missing.is_empty() && which.output == Output::Text {
+            complain(text::unchanged(act));
+        }
         Ok(match sum.missing.is_empty() {
             true => Success::Whole,
             false => Success::Partial,

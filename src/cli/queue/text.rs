@@ -3,11 +3,14 @@
 
 use crate::admin::queue::{QueueEntry, QueueRecipient, QueueSelection, QueueState};
 use crate::cli::print::span;
+use crate::queue::Act;
 use jiff::Timestamp;
 use std::fmt::Write;
 
-/// Characters of the sender's column; longer ones push the rest of their row.
+/// Characters of the sender's column; longer ones push the recipient.
 const SENDER: std::ops::RangeInclusive<usize> = 12..=36;
+/// Characters of a reply in the table: what matters comes first, and `show` has it all.
+const REPLY: usize = 150;
 
 /// A table that is written a page at a time.
 #[derive(Debug, Default)]
@@ -32,7 +35,7 @@ impl Table {
         };
         let width = *self.width.get_or_insert_with(|| {
             let width = longest.clamp(*SENDER.start(), *SENDER.end());
-            let titles = ["ID", "AGE", "SIZE", "SENDER", "STATE", "NEXT", "RECIPIENTS"];
+            let titles = ["ID", "AGE", "SIZE", "STATE", "NEXT", "SENDER", "RECIPIENTS"];
             row(&mut out, width, titles);
             width
         });
@@ -56,18 +59,22 @@ fn message_rows(
     let first = message.recipients.iter().find(|one| is_asked(one, asked));
     let first = first.or(message.recipients.first());
     let others = message.recipients.len().saturating_sub(1);
-    let recipients = match (first, others) {
-        (Some(first), 0) => line(&first.address),
-        (Some(first), others) => format!("{} +{others}", line(&first.address)),
-        (None, _) => String::new(),
-    };
+    let held = message.recipients.iter().filter(|one| is_held(one)).count();
+    let mut recipients = first.map_or_else(String::new, |first| line(&first.address));
+    // Writing to a String cannot fail.
+    if others > 0 {
+        let _ = write!(recipients, " +{others}");
+    }
+    if held > 0 && message.state != QueueState::Held {
+        let _ = write!(recipients, " ({held} held)");
+    }
     let columns = [
         &line(&message.id),
         &span(message.received, now),
         &size(message.size),
-        &sender(message),
         message.state.as_str(),
         &next,
+        &sender(message),
         &recipients,
     ];
     row(out, width, columns);
@@ -77,16 +84,26 @@ fn message_rows(
         .iter()
         .filter_map(|one| one.reply.as_ref());
     if let Some(reply) = reply.or_else(|| any.next()) {
-        // Writing to a String cannot fail.
-        let _ = writeln!(out, "    {}", line(reply));
+        let _ = writeln!(out, "    {}", beginning(&line(reply)));
     }
+}
+
+fn beginning(reply: &str) -> String {
+    match reply.char_indices().nth(REPLY) {
+        None => reply.to_owned(),
+        Some((end, _)) => format!("{} ...", reply.get(..end).unwrap_or(reply)),
+    }
+}
+
+fn is_held(recipient: &QueueRecipient) -> bool {
+    recipient.status == QueueState::Held
 }
 
 /// Whether a recipient is one for whom a message is listed.
 fn is_asked(recipient: &QueueRecipient, asked: &QueueSelection) -> bool {
     let domain = asked.domain.as_ref();
     let of_domain = domain.is_none_or(|domain| *domain == recipient.domain);
-    let held = recipient.status == QueueState::Held;
+    let held = is_held(recipient);
     let in_state = match asked.state {
         None => true,
         Some(QueueState::Held) => held,
@@ -96,9 +113,9 @@ fn is_asked(recipient: &QueueRecipient, asked: &QueueSelection) -> bool {
 }
 
 fn row(out: &mut String, width: usize, columns: [&str; 7]) {
-    let [id, age, size, sender, state, next, recipients] = columns;
+    let [id, age, size, state, next, sender, recipients] = columns;
     let line =
-        format!("{id:16}  {age:7} {size:>8}  {sender:width$}  {state:7} {next:10} {recipients}");
+        format!("{id:16}  {age:7} {size:>8}  {state:7} {next:10} {sender:width$}  {recipients}");
     let _ = writeln!(out, "{}", line.trim_end());
 }
 
@@ -107,8 +124,13 @@ pub(super) fn shown(message: &QueueEntry, now: Timestamp) -> String {
     let mut out = format!("{}\n", line(&message.id));
     field(&mut out, "state", message.state.as_str());
     field(&mut out, "sender", &format!("<{}>", line(&message.sender)));
-    let octets = format!("{} octets ({})", message.size, size(message.size));
-    field(&mut out, "size", &octets);
+    let octets = format!("{} octets", message.size);
+    let rounded = size(message.size);
+    let size = match rounded.ends_with(" B") {
+        true => octets,
+        false => format!("{octets} ({rounded})"),
+    };
+    field(&mut out, "size", &size);
     field(&mut out, "received", &past(message.received, now));
     let expires = match message.expires > now {
         true => format!("{}, in {}", message.expires, span(now, message.expires)),
@@ -123,14 +145,19 @@ pub(super) fn shown(message: &QueueEntry, now: Timestamp) -> String {
 
 fn describe(out: &mut String, recipient: &QueueRecipient, now: Timestamp) {
     field(out, "recipient", &format!("<{}>", line(&recipient.address)));
-    let status = match recipient.attempts {
-        0 => format!("{}, not attempted yet", recipient.status),
-        1 => format!("{}, attempted once", recipient.status),
-        attempts => format!("{}, attempted {attempts} times", recipient.status),
+    let status = match (recipient.status, recipient.attempts) {
+        (QueueState::Active, attempts) => format!("active, attempt {attempts}"),
+        (status, 0) => format!("{status}, not attempted yet"),
+        (status, 1) => format!("{status}, attempted once"),
+        (status, attempts) => format!("{status}, attempted {attempts} times"),
     };
     field(out, "", &status);
     if let Some(last) = recipient.last_attempt {
-        field(out, "", &format!("last attempt {}", past(last, now)));
+        let what = match recipient.status {
+            QueueState::Active => "begun",
+            QueueState::Waiting | QueueState::Held => "last attempt",
+        };
+        field(out, "", &format!("{what} {}", past(last, now)));
     }
     if let Some(reply) = &recipient.reply {
         field(out, "", &line(reply));
@@ -138,6 +165,16 @@ fn describe(out: &mut String, recipient: &QueueRecipient, now: Timestamp) {
     if let Some(next) = recipient.next_attempt {
         let next = format!("next attempt {next}, {}", upcoming(next, now));
         field(out, "", &next);
+    }
+}
+
+/// Why a change has changed nothing.
+pub(super) fn unchanged(act: Act) -> &'static str {
+    match act {
+        Act::Hold => "there is nothing of it that is not held already",
+        Act::Release => "nothing of it is held",
+        Act::Retry => "nothing of it waits: it is held, being attempted, or not there",
+        Act::Drop => "there is nothing of it",
     }
 }
 

@@ -58,11 +58,11 @@ fn a_list_has_one_header_however_many_pages() {
         + &table.rows(&[overdue], &everything, at(0));
     assert_eq!(
         text,
-        "ID                AGE         SIZE  SENDER        STATE   NEXT       RECIPIENTS\n\
-         06F3Q5T1ZK8W9XAB  3 h       12 KiB  s@x.test      waiting in 5 min   a@a.test +1\n\
+        "ID                AGE         SIZE  STATE   NEXT       SENDER        RECIPIENTS\n\
+         06F3Q5T1ZK8W9XAB  3 h       12 KiB  waiting in 5 min   s@x.test      a@a.test +1\n\
          \x20   451 4.4.1 nobody answers\n\
-         06F3Q5T1ZK8W9XAB  3 h        999 B  <>            held    -          c@c.test\n\
-         06F3Q5T1ZK8W9XAB  3 h        5 MiB  a-sender-longer-than-the-column@x.test  waiting now        c@c.test\n\
+         06F3Q5T1ZK8W9XAB  3 h        999 B  held    -          <>            c@c.test\n\
+         06F3Q5T1ZK8W9XAB  3 h        5 MiB  waiting now        a-sender-longer-than-the-column@x.test  c@c.test\n\
          \x20   450 4.2.1 later\n"
     );
 }
@@ -76,11 +76,15 @@ fn the_recipient_that_was_asked_for_comes_first() {
     let mut message = message();
     message.recipients.push(held);
     for (domain, state, expected) in [
-        (None, None, "a@a.test +2"),
-        (Some("b.test"), None, "b@b.test +2"),
-        (None, Some(QueueState::Held), "c@b.test +2"),
-        (Some("b.test"), Some(QueueState::Held), "c@b.test +2"),
-        (Some("gone.test"), None, "a@a.test +2"), // since it was asked for
+        (None, None, "a@a.test +2 (1 held)"),
+        (Some("b.test"), None, "b@b.test +2 (1 held)"),
+        (None, Some(QueueState::Held), "c@b.test +2 (1 held)"),
+        (
+            Some("b.test"),
+            Some(QueueState::Held),
+            "c@b.test +2 (1 held)",
+        ),
+        (Some("gone.test"), None, "a@a.test +2 (1 held)"), // since it was asked for
     ] {
         let asked = QueueSelection {
             domain: domain.map(str::to_owned),
@@ -93,6 +97,34 @@ fn the_recipient_that_was_asked_for_comes_first() {
         // Somebody's answer is better than none.
         assert!(rows.ends_with("    451 4.4.1 nobody answers\n"), "{rows}");
     }
+}
+
+#[test]
+fn of_a_long_reply_the_table_has_the_beginning() {
+    let mut message = message();
+    for (length, ends) in [(REPLY, "é\n"), (REPLY + 1, "é ...\n")] {
+        let reply = "é".repeat(length);
+        message.recipients[0].reply = Some(reply.clone());
+        let rows = Table::default().rows(&[message.clone()], &QueueSelection::default(), at(0));
+        let line = rows.lines().last().unwrap();
+        assert_eq!(line.matches('é').count(), REPLY);
+        assert!(rows.ends_with(ends), "{rows}");
+        assert!(shown(&message, at(0)).contains(&reply));
+    }
+}
+
+#[test]
+fn an_attempt_that_is_under_way_has_begun() {
+    let mut message = message();
+    message.size = 999;
+    message.recipients[0].status = QueueState::Active;
+    message.recipients[0].next_attempt = None;
+    let text = shown(&message, at(0));
+    let expected = "  recipient    <a@a.test>\n\
+        \x20              active, attempt 1\n\
+        \x20              begun 2030-03-17T17:41:40Z, 5 min ago\n";
+    assert!(text.contains(expected), "{text}");
+    assert!(text.contains("  size         999 octets\n"), "{text}");
 }
 
 #[test]
