@@ -126,7 +126,10 @@ impl Queue {
         match self.parts.store.keep(new).await {
             Ok(placed) => {
                 let due = notices.into_iter().chain(waiting);
-                due.for_each(|(name, at)| self.parts.schedule.due(&name, at));
+                due.for_each(|(name, at)| match at <= now {
+                    true => self.parts.schedule.arrived(&name, at),
+                    false => self.parts.schedule.due(&name, at),
+                });
                 Ok((placed, slots))
             }
             Err(error) => {

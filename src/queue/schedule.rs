@@ -1,7 +1,9 @@
 //! What is due when, by destination: the small part of the queue that is kept in memory.
 //!
 //! A destination is what is scheduled together. However much waits for it, it takes one entry here, a bounded
-//! number of workers, and none at all while it answers nobody: so one that is dead or slow delays no other.
+//! number of workers, and none at all while it answers nobody: so one that is dead or slow delays no other. Where
+//! more destinations are due than there are workers, those with mail that has just come take turns with those that
+//! have waited: however long the backlog is, it delays new mail little.
 
 use crate::store::queue::Millis;
 use std::collections::{BTreeSet, HashMap};
@@ -29,9 +31,26 @@ pub struct Schedule {
 struct State {
     concurrency: Concurrency,
     destinations: HashMap<Arc<str>, Destination>,
-    /// Who waits for a worker, by when: exactly the destinations that [`Destination::wake`] names.
-    waiting: BTreeSet<(Millis, Arc<str>)>,
+    waiting: Waiting,
     active: usize,
+}
+
+/// Who waits for a worker, by when: exactly the destinations that [`Destination::wake`] names.
+#[derive(Debug, Default)]
+struct Waiting {
+    arrivals: BTreeSet<(Millis, Arc<str>)>,
+    backlog: BTreeSet<(Millis, Arc<str>)>,
+    /// Whose turn it was last.
+    last: Lane,
+}
+
+/// What waits at a destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Lane {
+    /// Something that has just come.
+    Arrivals,
+    #[default]
+    Backlog,
 }
 
 /// What is known of a destination.
@@ -39,6 +58,7 @@ struct State {
 struct Destination {
     /// When something is due; `None`: nothing that no worker sees to.
     due: Option<Millis>,
+    lane: Lane,
     active: usize,
     /// How many workers it may have; grows while mail arrives.
     workers: usize,
@@ -86,11 +106,24 @@ impl Destination {
         self.active < self.workers
     }
 
-    /// When a worker is wanted, if there may be another.
-    fn wake(&self) -> Option<Millis> {
+    /// When a worker is wanted, if there may be another, and for what.
+    fn wake(&self) -> Option<(Lane, Millis)> {
         let due = self.due.filter(|_| self.room())?;
         let until = self.suspension.as_ref().map_or(0, |s| s.until);
-        Some(due.max(until))
+        Some((self.lane, due.max(until)))
+    }
+
+    fn due(&mut self, at: Millis) {
+        self.due = Some(self.due.map_or(at, |due| due.min(at)));
+    }
+
+    /// A worker sees to what is due by now, if anything is.
+    fn claim(&mut self, now: Millis) -> Claim {
+        if self.due.take_if(|due| *due <= now).is_none() {
+            return Claim::Nothing;
+        }
+        self.lane = Lane::Backlog;
+        Claim::Due
     }
 
     /// One more worker. A suspension that is over has done its work.
@@ -105,6 +138,29 @@ impl Destination {
     }
 }
 
+impl Waiting {
+    fn of(&mut self, lane: Lane) -> &mut BTreeSet<(Millis, Arc<str>)> {
+        match lane {
+            Lane::Arrivals => &mut self.arrivals,
+            Lane::Backlog => &mut self.backlog,
+        }
+    }
+
+    /// Whose turn is next, and when.
+    fn next(&self, now: Millis) -> Option<(Lane, &(Millis, Arc<str>))> {
+        let arrival = self.arrivals.first().map(|first| (Lane::Arrivals, first));
+        let waited = self.backlog.first().map(|first| (Lane::Backlog, first));
+        let both_due = [arrival, waited]
+            .iter()
+            .all(|next| next.is_some_and(|(_, (wake, _))| *wake <= now));
+        let mut next = [arrival, waited].into_iter().flatten();
+        match both_due {
+            true => next.find(|(lane, _)| *lane != self.last),
+            false => next.min_by_key(|(_, first)| *first),
+        }
+    }
+}
+
 impl State {
     /// Changes a destination, and keeps what follows from it in step.
     fn with<T>(&mut self, name: &str, change: impl FnOnce(&mut Destination) -> T) -> T {
@@ -115,12 +171,12 @@ impl State {
             };
             (name.into(), new)
         });
-        if let Some(wake) = destination.wake() {
-            self.waiting.remove(&(wake, Arc::clone(&name)));
+        if let Some((lane, wake)) = destination.wake() {
+            self.waiting.of(lane).remove(&(wake, Arc::clone(&name)));
         }
         let answer = change(&mut destination);
-        if let Some(wake) = destination.wake() {
-            self.waiting.insert((wake, Arc::clone(&name)));
+        if let Some((lane, wake)) = destination.wake() {
+            self.waiting.of(lane).insert((wake, Arc::clone(&name)));
         }
         if !destination.is_idle() {
             self.destinations.insert(name, destination);
@@ -134,7 +190,7 @@ impl Schedule {
         let state = State {
             concurrency,
             destinations: HashMap::new(),
-            waiting: BTreeSet::new(),
+            waiting: Waiting::default(),
             active: 0,
         };
         Self {
@@ -151,8 +207,15 @@ impl Schedule {
 
     /// Something at a destination is due then.
     pub fn due(&self, destination: &str, at: Millis) {
-        self.lock().with(destination, |destination| {
-            destination.due = Some(destination.due.map_or(at, |due| due.min(at)));
+        self.lock().with(destination, |known| known.due(at));
+        self.changed.notify_one();
+    }
+
+    /// Something has come for a destination just now, and waits for a worker.
+    pub fn arrived(&self, destination: &str, now: Millis) {
+        self.lock().with(destination, |known| {
+            known.due(now);
+            known.lane = Lane::Arrivals;
         });
         self.changed.notify_one();
     }
@@ -198,21 +261,23 @@ impl Schedule {
         Some(self.slot(destination.into()))
     }
 
-    /// A worker for the destination that has waited longest, if one is due, which it sees to; else when one will be.
+    /// A worker for the destination whose turn it is, if one is due, which it sees to; else when one will be.
     pub fn begin(&self, now: Millis) -> Result<Slot, Option<Millis>> {
         let mut state = self.lock();
         if state.active >= state.concurrency.total {
             return Err(None); // until a worker ends
         }
-        let Some((wake, name)) = state.waiting.first().cloned() else {
+        let Some((lane, (wake, name))) = state.waiting.next(now) else {
             return Err(None);
         };
-        if wake > now {
-            return Err(Some(wake));
+        if *wake > now {
+            return Err(Some(*wake));
         }
+        let name = Arc::clone(name);
+        state.waiting.last = lane;
         state.with(&name, |destination| {
             destination.begin(now);
-            destination.due = None;
+            destination.claim(now);
         });
         state.active += 1;
         Ok(self.slot(name))
@@ -270,12 +335,7 @@ impl Slot {
     /// Whether something is due that no worker sees to: then this one does.
     pub fn claim(&self, now: Millis) -> Claim {
         let mut state = self.schedule.lock();
-        state.with(&self.destination, |destination| {
-            match destination.due.take_if(|due| *due <= now) {
-                Some(_) => Claim::Due,
-                None => Claim::Nothing,
-            }
-        })
+        state.with(&self.destination, |destination| destination.claim(now))
     }
 
     /// Whether the worker may take up more: not while its destination is suspended, has too many workers, or
@@ -290,7 +350,10 @@ impl Slot {
             .as_ref()
             .is_some_and(|s| s.until > now);
         let crowded = state.active >= state.concurrency.total
-            && state.waiting.first().is_some_and(|(wake, _)| *wake <= now);
+            && state
+                .waiting
+                .next(now)
+                .is_some_and(|(_, (wake, _))| *wake <= now);
         !suspended && !crowded && destination.active <= destination.workers
     }
 

@@ -17,6 +17,10 @@ fn begun(schedule: &Schedule, now: Millis) -> Vec<Slot> {
     std::iter::from_fn(|| schedule.begin(now).ok()).collect()
 }
 
+fn waiting(state: &State) -> usize {
+    state.waiting.arrivals.len() + state.waiting.backlog.len()
+}
+
 fn names(slots: &[Slot]) -> Vec<&str> {
     slots.iter().map(|slot| &**slot.destination()).collect()
 }
@@ -95,6 +99,40 @@ fn all_workers_are_bounded_and_waiting_destinations_get_their_turn() {
 }
 
 #[test]
+fn new_mail_takes_turns_with_a_backlog() {
+    let schedule = schedule(1, 20);
+    for name in ["old1.test", "old2.test", "old3.test", "old4.test"] {
+        schedule.due(name, 1);
+    }
+    let mut turns = Vec::new();
+    for now in 10..16 {
+        if now < 12 {
+            schedule.arrived(&format!("new{now}.test"), now);
+        }
+        let slot = schedule.begin(now).unwrap();
+        turns.push(slot.destination().to_string());
+    }
+    assert_eq!(
+        turns,
+        [
+            "new10.test",
+            "old1.test",
+            "new11.test",
+            "old2.test",
+            "old3.test",
+            "old4.test"
+        ]
+    );
+    // What is left of it then is backlog, and what is not due takes nobody's turn.
+    schedule.arrived("new.test", 20);
+    schedule.due("later.test", 30);
+    assert_eq!(schedule.begin(19).unwrap_err(), Some(20));
+    assert_eq!(names(&begun(&schedule, 20)), ["new.test"]);
+    schedule.arrived("new.test", 40);
+    assert_eq!(names(&begun(&schedule, 35)), ["later.test"]);
+}
+
+#[test]
 fn a_destination_that_answers_nobody_is_left_alone_and_probed_by_one() {
     let schedule = schedule(100, 20);
     let slots: Vec<Slot> = (0..5)
@@ -155,13 +193,13 @@ fn what_nobody_waits_for_is_forgotten() {
         drop(schedule.begin_at_once(&format!("d{n}.test"), 1).unwrap());
     }
     let state = schedule.lock();
-    assert_eq!((state.destinations.len(), state.waiting.len()), (0, 0));
+    assert_eq!((state.destinations.len(), waiting(&state)), (0, 0));
 }
 
 proptest::proptest! {
     /// However events follow each other, the books are right.
     #[test]
-    fn whatever_happens_nothing_is_lost(steps in proptest::collection::vec((0u8..7, 0usize..4, 0u64..50), 0..200)) {
+    fn whatever_happens_nothing_is_lost(steps in proptest::collection::vec((0u8..8, 0usize..4, 0u64..50), 0..200)) {
         let schedule = schedule(4, 3);
         let names = ["a.test", "b.test", "c.test", "d.test"];
         let mut slots: Vec<Slot> = Vec::new();
@@ -174,6 +212,7 @@ proptest::proptest! {
                 3 if !slots.is_empty() => drop(slots.remove(which % slots.len())),
                 4 => for slot in &slots { slot.heard(silence(), |_| now + number); },
                 5 => for slot in &slots { slot.heard(Heard::Answer, |_| 0); },
+                6 => schedule.arrived(names[which], now),
                 _ => now += number,
             }
             let state = schedule.lock();
@@ -182,7 +221,7 @@ proptest::proptest! {
             proptest::prop_assert_eq!(state.active, slots.len());
             proptest::prop_assert!(state.active <= 4);
             let wanted = state.destinations.values().filter(|d| d.wake().is_some()).count();
-            proptest::prop_assert_eq!(state.waiting.len(), wanted);
+            proptest::prop_assert_eq!(waiting(&state), wanted);
         }
         // In the end everything that is due gets its worker.
         drop(slots);
