@@ -7,7 +7,6 @@ mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use support::{Act, CONTENT, Daemon, Script, Stage, World, WorldBuilder};
 
@@ -50,21 +49,6 @@ fn notices(world: &World) -> Vec<String> {
 async fn notice(world: &World) -> String {
     assert!(world.mx("home.test").wait_for_messages(1).await);
     notices(world).remove(0)
-}
-
-/// Nothing waits any more.
-async fn drained(world: &World) {
-    let until = std::time::Instant::now() + Duration::from_secs(20);
-    loop {
-        let metrics = world.daemon.metrics().await;
-        let active = metrics.get("queue_messages", &[("state", "active")]);
-        let waiting = metrics.get("queue_messages", &[("state", "waiting")]);
-        if active + waiting == 0.0 {
-            return;
-        }
-        assert!(std::time::Instant::now() < until, "{active} {waiting}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
 }
 
 fn has(text: &str, lines: &[&str]) {
@@ -112,7 +96,7 @@ async fn a_failure_is_told_with_everything_that_the_sender_asked_for() {
     assert_eq!(message.recipients[0].address, "s@client.test");
     assert_eq!(message.recipients[0].params, ["NOTIFY=NEVER"]);
     assert!(world.mx("home.test").violations().is_empty());
-    drained(&world).await;
+    world.daemon.at_rest().await;
     let counted = world
         .daemon
         .metric("notices_total", &[("action", "failed")])
@@ -142,7 +126,7 @@ async fn the_whole_message_comes_back_where_that_is_asked_for() {
         assert_eq!(text.contains(&end), whole, "{mail} {}", content.len());
         assert!(text.contains("secret-marker"));
     }
-    drained(&world).await;
+    world.daemon.at_rest().await;
     assert!(world.mx("home.test").violations().is_empty());
     assert_eq!(world.daemon.kept_files(), 0, "large contents are removed");
 }
@@ -172,7 +156,7 @@ async fn who_wants_no_notice_gets_none() {
         .daemon
         .wait_metric("deliveries_total", &rejected, 3.0)
         .await;
-    drained(&world).await;
+    world.daemon.at_rest().await;
     assert_eq!(notices(&world), Vec::<String>::new());
     // A bounce that bounces is told to the administrator.
     assert_eq!(world.daemon.metric("double_bounces_total", &[]).await, 1.0);
@@ -210,7 +194,7 @@ async fn success_is_told_where_the_host_does_not() {
         }
         let home = world.mx("home.test");
         assert!(home.wait_for_messages(before + 1).await, "{custody}");
-        drained(&world).await;
+        world.daemon.at_rest().await;
         let all = notices(&world);
         assert_eq!(all.len(), before + 1, "{custody}: one, and one only");
         let text = &all[before];
@@ -258,7 +242,7 @@ async fn delay_is_told_once_and_the_mail_is_tried_on() {
     assert!(!text.contains("y@a.test"));
     full.store(false, Ordering::SeqCst);
     assert!(world.mx("a.test").wait_for_messages(2).await);
-    drained(&world).await;
+    world.daemon.at_rest().await;
     assert_eq!(notices(&world).len(), 1);
 }
 
@@ -278,7 +262,7 @@ async fn what_is_not_delivered_in_time_is_returned() {
         assert_eq!(world.send(to).await.code, 250);
     }
     assert!(world.mx("home.test").wait_for_messages(3).await);
-    drained(&world).await;
+    world.daemon.at_rest().await;
     let all = notices(&world);
     for (to, why) in [
         ("x@a.test", "mailbox full"),
@@ -310,7 +294,7 @@ async fn a_notice_that_nobody_takes_is_not_bounced() {
     has(&text, &["To: <postmaster@home.test>", "Action: failed"]);
     let to = &world.mx("home.test").messages()[0].recipients[0].address;
     assert_eq!(to, "postmaster@home.test");
-    drained(&world).await;
+    world.daemon.at_rest().await;
     assert_eq!(world.daemon.metric("double_bounces_total", &[]).await, 1.0);
     assert_eq!(notices(&world).len(), 1);
     let delivered = |line: &support::Log| {

@@ -182,12 +182,6 @@ async fn send(world: &World, to: &str) -> String {
     queued(world, SENDER, &[to], CONTENT).await
 }
 
-fn kept_files(daemon: &Daemon) -> usize {
-    fs::read_dir(daemon.directory().join("queue"))
-        .unwrap()
-        .count()
-}
-
 /// Nothing has gone wrong for the daemon itself.
 fn assert_no_trouble(daemon: &Daemon) {
     let is_bad = |line: &Log| {
@@ -740,10 +734,10 @@ async fn what_is_dropped_is_gone_with_its_file_and_nobody_is_told() {
     let id = queued(&world, SENDER, &["x@a.test"], &large).await;
     send(&world, "x@a.test").await;
     deferred(&world.daemon, 2).await;
-    assert_eq!(kept_files(&world.daemon), 1);
+    assert_eq!(world.daemon.kept_files(), 1);
     let said = done(&world.daemon, &["drop", &id]).await;
     assert_eq!(said, "dropped: 1 recipient of 1 message\n");
-    assert_eq!(kept_files(&world.daemon), 0);
+    assert_eq!(world.daemon.kept_files(), 0);
     assert_eq!(say(&world.daemon, &["show", &id]).await.code, Some(1));
     let said = done(&world.daemon, &["drop", "--domain", "a.test"]).await;
     assert_eq!(said, "dropped: 1 recipient of 1 message\n");
@@ -847,7 +841,7 @@ async fn what_is_being_attempted_while_it_is_dropped_does_no_harm() {
     for notice in world.mx("home.test").messages() {
         assert!(notice.text().contains("nobody@d.test"), "{}", notice.text());
     }
-    assert_eq!(kept_files(&world.daemon), 0);
+    assert_eq!(world.daemon.kept_files(), 0);
     assert_no_trouble(&world.daemon);
 }
 

@@ -157,17 +157,10 @@ async fn a_full_disk_takes_no_mail_that_is_to_be_kept() {
         assert_eq!(send_lmtp(&daemon).await, [452, 452]);
         wait_writable(&daemon, 0.0).await;
     }
-    let inside = |path: PathBuf| {
-        fs::read_dir(path)
-            .unwrap()
-            .flatten()
-            .map(|entry| entry.path())
-    };
-    let left = inside(state(&daemon).join("queue"))
-        .flat_map(inside)
-        .count();
+    let left = daemon.kept_files();
     assert_eq!(left, 0, "what could not be written whole is removed");
     fs::remove_file(state(&daemon).join("filler")).unwrap();
+    wait_writable(&daemon, 1.0).await;
     for size in SIZES {
         let reply = send(&daemon, size).await;
         assert_eq!(reply.code, 250, "{reply}");

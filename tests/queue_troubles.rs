@@ -51,24 +51,6 @@ fn queue(world: &World, words: &[&str]) -> Exit {
     exit
 }
 
-/// The queue, as it is told to scripts.
-fn listed(world: &World) -> Vec<serde_json::Value> {
-    serde_json::from_str(&queue(world, &["list", "--json"]).stdout).unwrap()
-}
-
-/// Waits until nothing is left to be attempted.
-async fn at_rest(world: &World) {
-    let until = Instant::now() + Duration::from_secs(30);
-    loop {
-        let left = listed(world);
-        if left.iter().all(|message| message["state"] == "held") {
-            return;
-        }
-        assert!(Instant::now() < until, "{left:?}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
 /// CPU that a process has used, in hundredths of a second.
 fn ticks(pid: u32) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
@@ -112,7 +94,7 @@ async fn a_postmaster_who_cannot_be_reached_is_not_told_so() {
         .daemon
         .wait_metric("double_bounces_total", &[], 1.0)
         .await;
-    at_rest(&world).await;
+    world.daemon.at_rest().await;
     // It would come back through his own mail server, and fail again, for ever.
     assert_eq!(world.mx("home.test").messages().len(), 0);
 }
@@ -179,7 +161,7 @@ async fn what_waits_behind_another_is_held_when_it_is_held() {
     let world = eight_in_a_row().await;
     queue(&world, &["hold", "--all"]);
     let begun = world.mx("a.test").messages().len();
-    at_rest(&world).await;
+    world.daemon.at_rest().await;
     let sent = world.mx("a.test").messages().len();
     assert!(sent <= begun + 1, "{begun} had begun, {sent} were sent");
 }
@@ -189,7 +171,7 @@ async fn what_is_dropped_while_it_waits_behind_another_is_no_error() {
     let world = eight_in_a_row().await;
     queue(&world, &["drop", "--all"]);
     let begun = world.mx("a.test").messages().len();
-    at_rest(&world).await;
+    world.daemon.at_rest().await;
     let sent = world.mx("a.test").messages().len();
     assert!(sent <= begun + 1, "{begun} had begun, {sent} were sent");
     let errors = world.daemon.log();
@@ -218,7 +200,7 @@ async fn a_strangers_words_are_bounded_before_they_are_kept() {
         .await;
     let until = Instant::now() + Duration::from_secs(10);
     let reply = loop {
-        let listed = listed(&world);
+        let listed = world.daemon.queue();
         if let Some(reply) = listed[0]["recipients"][0]["reply"].as_str() {
             break reply.to_owned();
         }
@@ -252,7 +234,7 @@ async fn the_success_of_many_is_told_in_one_notice() {
         for _ in 0..final_replies {
             assert_eq!(client.reply().await.unwrap().code, 250);
         }
-        at_rest(&world).await;
+        world.daemon.at_rest().await;
         let told = world.mx("home.test").messages().len() - before;
         // A host takes fifty in one transaction.
         assert!((1..=2).contains(&told), "{hello}: {told} notices");

@@ -216,6 +216,28 @@ impl Daemon {
         self.directory.path()
     }
 
+    /// The queue, as it is told to scripts.
+    pub fn queue(&self) -> Vec<Value> {
+        let file = self.config_file();
+        let words = ["queue", "list", "--json", "--config"];
+        let exit = Self::command(&[&words[..], &[file.to_str().unwrap()]].concat());
+        assert_eq!(exit.code, Some(0), "{exit:?}");
+        serde_json::from_str(&exit.stdout).unwrap()
+    }
+
+    /// Waits until nothing in the queue is left to be attempted; panics after 30 seconds.
+    pub async fn at_rest(&self) {
+        let until = Instant::now() + Duration::from_secs(30);
+        loop {
+            let left = self.queue();
+            if left.iter().all(|message| message["state"] == "held") {
+                return;
+            }
+            assert!(Instant::now() < until, "{left:?}");
+            tokio::time::sleep(POLL * 5).await;
+        }
+    }
+
     /// How many large contents are kept beside the database.
     pub fn kept_files(&self) -> usize {
         let inside = |path: PathBuf| std::fs::read_dir(path).into_iter().flatten().flatten();
