@@ -92,13 +92,16 @@ impl Queue {
         if told.is_empty() {
             return;
         }
-        let written = self.write(message, Vec::new(), told);
-        let written = tokio::time::timeout(TELL_PATIENCE, written).await;
-        let hangs = || Err(StoreError::Io("it does not answer".to_owned()));
-        if let Err(error) = written.unwrap_or_else(|_| hangs()) {
-            // The message has arrived, which a refusal would deny.
-            self.parts.ledger.not_told(message, &error);
-        }
+        // Not given up with the client's patience: what is written is also to be sent.
+        let (queue, message) = (self.clone(), message.clone());
+        let writing = self.parts.tasks.spawn(async move {
+            if let Err(error) = queue.write(&message, Vec::new(), told).await {
+                // The message has arrived, which a refusal would deny.
+                queue.parts.ledger.not_told(&message, &error);
+            }
+        });
+        // Whatever it came to was told.
+        let _ = tokio::time::timeout(TELL_PATIENCE, writing).await;
     }
 
     /// Writes the parts of a message and the notices about others; who of them may be attempted now.
