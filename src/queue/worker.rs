@@ -39,13 +39,14 @@ impl Queue {
             if slot.claim(now()) == Claim::Nothing {
                 return;
             }
-        }
-        loop {
-            if self.is_ending() || !slot.may_go_on(now()) {
+            if !slot.may_go_on(now()) {
                 return self.look_ahead(&slot).await;
             }
+        }
+        // Who was given a place uses it before he makes room for others.
+        while !self.is_ending() {
             match self.take_up(&slot).await {
-                Ok(leased) if leased.is_empty() => return self.look_ahead(&slot).await,
+                Ok(leased) if leased.is_empty() => break,
                 Ok(leased) => self.attempt_all(&slot, leased).await,
                 Err(error) => {
                     self.parts.ledger.queue_unreadable(&error);
@@ -53,7 +54,11 @@ impl Queue {
                     return self.parts.schedule.due(slot.destination(), soon);
                 }
             }
+            if !slot.may_go_on(now()) {
+                break;
+            }
         }
+        self.look_ahead(&slot).await;
     }
 
     /// When there will be something to do here again.
