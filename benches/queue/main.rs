@@ -38,7 +38,7 @@ struct Arguments {
     #[arg(long, default_value_t = 20_000)]
     messages: u64,
     /// Messages in the queue of part B.
-    #[arg(long, default_value_t = 20_000)]
+    #[arg(long, default_value_t = 10_000)]
     queue: u64,
     /// Messages in the queue of part C.
     #[arg(long, default_value_t = 1_000_000)]
