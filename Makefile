@@ -13,7 +13,8 @@ SURVIVES = what_was_answered_with_250_survives_every_kill
 PREFIX ?= /usr/local
 DESTDIR ?=
 # The real servers and clients that some tests talk to: a command, and its Debian package if that has another name.
-PEERS = postfix swaks unbound unbound-host dnssec-signzone:bind9-utils openssl ip:iproute2
+PEERS = postfix swaks unbound unbound-host dnssec-signzone:bind9-utils openssl ip:iproute2 promtool:prometheus \
+        systemd-analyze:systemd systemd-nspawn:systemd-container
 
 .PHONY: build check test test-setup demo soak bench install clean
 
