@@ -168,6 +168,11 @@ impl Postfix {
         self.listen
     }
 
+    /// Its `queue_directory`, which is the root of what it runs chrooted.
+    pub fn queue_directory(&self) -> PathBuf {
+        self.directory.path().join("spool")
+    }
+
     /// Everything logged so far.
     pub fn log(&self) -> String {
         let octets = fs::read(self.directory.path().join("log/mail")).unwrap_or_default();
