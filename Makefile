@@ -1,6 +1,7 @@
 # make demo    what Sealpost does, on loopback, without root or Internet (ONCE=1: ends by itself)
 # make test    all tests; installs what they need when root
 # make check   format, lints, documentation
+# make docs    the reference of the configuration, from the code
 # make soak    mail while Sealpost is killed again and again, for 10 minutes (SECONDS=3600 ROUNDS=100 SEED=1)
 # make bench   Sealpost against Postfix, as root (ARGS="--quick": a few minutes; ARGS=--help)
 
@@ -16,7 +17,7 @@ DESTDIR ?=
 PEERS = postfix swaks unbound unbound-host dnssec-signzone:bind9-utils openssl ip:iproute2 promtool:prometheus \
         systemd-analyze:systemd systemd-nspawn:systemd-container
 
-.PHONY: build check test test-setup demo soak bench install clean
+.PHONY: build check test test-setup demo docs soak bench install clean
 
 build:
 	$(CARGO) build --release --locked
@@ -40,6 +41,11 @@ test-setup:
 
 demo: build
 	@$(CARGO) run --quiet --locked --release --example demo -- $(if $(ONCE),--once)
+
+# What in docs is made from the code; make test says when it is out of date.
+docs:
+	$(CARGO) run --quiet --locked -- config reference >target/configuration.md
+	mv target/configuration.md docs/configuration.md
 
 soak: build
 	SEALPOST_BINARY=$(CURDIR)/target/release/sealpost SEALPOST_CRASH_SECONDS=$(SECONDS) \

@@ -9,13 +9,18 @@ pub(super) fn completions(shell: clap_complete::Shell) -> ExitCode {
     // Into memory first: the generator panics when the pipe is closed.
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "sealpost", &mut script);
-    report(std::io::Write::write_all(&mut std::io::stdout(), &script))
+    write(&script)
+}
+
+pub(super) fn write(text: &[u8]) -> ExitCode {
+    report(std::io::Write::write_all(&mut std::io::stdout(), text))
 }
 
 pub(super) fn man(dir: &Path) -> ExitCode {
-    report(
-        std::fs::create_dir_all(dir).and_then(|()| clap_mangen::generate_to(Cli::command(), dir)),
-    )
+    let pages = std::fs::create_dir_all(dir)
+        .and_then(|()| clap_mangen::generate_to(Cli::command(), dir))
+        .and_then(|()| std::fs::write(dir.join("sealpost.toml.5"), crate::config::manual()));
+    report(pages)
 }
 
 fn report(result: std::io::Result<()>) -> ExitCode {

@@ -82,6 +82,8 @@ pub enum ConfigCommand {
     Check,
     /// Print the effective configuration with all defaults
     Show,
+    /// Print what each key means, as Markdown
+    Reference,
 }
 
 /// `sealpost check`
@@ -199,6 +201,9 @@ fn obey(cli: &Cli, parts: &Parts) -> ExitCode {
         Command::Run => with_config(&cli.config, |config| (parts.run)(config, &cli.config)),
         Command::Config(ConfigCommand::Check) => config::check(&cli.config),
         Command::Config(ConfigCommand::Show) => config::show(&cli.config),
+        Command::Config(ConfigCommand::Reference) => {
+            manual::write(crate::config::reference().as_bytes())
+        }
         Command::Check(args) => with_config(&cli.config, |config| (parts.check)(config, args)),
         Command::Scan(_) => not_in_this_version("scan"),
         Command::Maillog(_) => not_in_this_version("maillog"),

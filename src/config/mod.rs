@@ -10,12 +10,14 @@ mod problems;
 mod published;
 mod queue;
 mod reader;
+mod reference;
 mod rules;
 mod sections;
 mod setting;
 
 pub use problems::{ConfigErrors, Place, Problem};
 pub use queue::QueueConfig;
+pub use reference::{manual, reference};
 
 use crate::delivery::DeliverySettings;
 use crate::discovery::{DiscoverySettings, PreloadedList, StsSettings};

@@ -1,5 +1,6 @@
 //! What is wrong with a configuration, where, and how to mend it.
 
+use super::reference::Described;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -88,6 +89,8 @@ pub(super) struct Source<'t> {
     pub(super) known: RefCell<BTreeSet<String>>,
     /// The effective configuration, as TOML.
     pub(super) shown: RefCell<String>,
+    /// Every key with its form and its default, if somebody wants to know.
+    pub(super) described: Option<RefCell<Vec<Described>>>,
     /// Whether nothing was shown yet, so that the first header has no empty line above.
     pub(super) blank: Cell<Blank>,
 }
@@ -109,6 +112,7 @@ impl<'t> Source<'t> {
             replacements: RefCell::default(),
             known: RefCell::default(),
             shown: RefCell::default(),
+            described: None,
             blank: Cell::new(Blank::Yes),
         }
     }

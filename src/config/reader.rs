@@ -122,6 +122,7 @@ impl<'a> Section<'a> {
     /// The value of a key, not noted as shown: the caller does that with the effective value.
     pub(super) fn read<T: Setting>(&mut self, key: &'static str) -> Option<T> {
         self.note(key);
+        self.source.describe::<T>(&self.kind, key);
         let item = self.item(key)?;
         match T::read(item) {
             Ok(value) => Some(value),
@@ -135,6 +136,7 @@ impl<'a> Section<'a> {
     }
 
     pub(super) fn show<T: Setting>(&self, key: &str, value: &T) {
+        self.source.default_is(&self.kind, key, value);
         self.source.line(&format!("{key} = {}", value.show()));
     }
 
