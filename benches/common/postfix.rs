@@ -18,7 +18,7 @@ const PROGRAM: &str = "/usr/sbin/postfix";
 /// How long it may take to start, and to stop.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// What the shipped settings deliver to.
-const SHIPPED_ADDRESS: &str = "127.0.0.1:2424";
+const SHIPPED_ADDRESS: &str = "unix:private/sealpost";
 
 /// Where it lives, and what is set beside what this benchmark needs.
 #[derive(Debug, Clone, Copy)]
@@ -168,8 +168,8 @@ impl Postfix {
                 let _ = writeln!(main, "transport_maps = texthash:{}", transport.display());
             }
             Way::Through(sealpost) => {
-                let shipped = include_str!("../../config/postfix/main.cf");
-                main.push_str(&shipped.replace(SHIPPED_ADDRESS, &sealpost.to_string()));
+                let shipped = include_str!("../../config/postfix/lmtp.cf");
+                main.push_str(&shipped.replace(SHIPPED_ADDRESS, &format!("inet:{sealpost}")));
                 master.push_str(include_str!("../../config/postfix/master.cf"));
             }
         }
