@@ -6,33 +6,16 @@
 mod support;
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use lab::client::SmtpClient;
-use lab::postfix::{Postfix, Setup, available, maildir};
-use support::{Daemon, Script, World, WorldBuilder};
+use lab::postfix::{Postfix, Setup, maildir};
+use support::postfix::{
+    Mail, Over, client, inject, number, numbered, quiet, skipped, with_domains,
+};
+use support::{Daemon, Script, World};
 use tokio::task::JoinSet;
 
-/// Last octet of the client's address; those of Sealpost follow.
-const CLIENT: u8 = 250;
 const SUSPENDED: &str = "delivery temporarily suspended";
-
-/// How Postfix hands mail over.
-#[derive(Clone, Copy, Debug)]
-enum Over {
-    /// `lmtp.cf`: to the socket in its chroot.
-    Lmtp,
-    /// `relayhost.cf`.
-    Smtp,
-}
-
-/// One message for Postfix.
-#[derive(Clone, Debug)]
-struct Mail {
-    to: Vec<String>,
-    content: Vec<u8>,
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn postfix_to_postfix_over_lmtp_octet_by_octet() {
@@ -287,135 +270,6 @@ fn arrived(world: &World, domains: &[String]) -> Vec<usize> {
     messages.map(|message| number(&message.content)).collect()
 }
 
-/// Only some domains: the shipped table, with the domains that it names.
-#[tokio::test(flavor = "multi_thread")]
-async fn only_the_domains_of_the_transport_table_go_through_sealpost() {
-    if skipped() {
-        return;
-    }
-    let world = quiet()
-        .domain("bank.example", Script::default())
-        .domain("tax.gov.example", Script::no_starttls())
-        .domain("gov.example", Script::default())
-        .config("[[rule]]\ndomains = ['*.gov.example']\nrequire = 'encrypt'")
-        .start()
-        .await;
-    let directory = tempfile::tempdir().unwrap();
-    let table = directory.path().join("transport");
-    std::fs::write(&table, shipped("transport")).unwrap();
-    let postmap = std::process::Command::new("postmap")
-        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-        .arg(format!("hash:{}", table.display()))
-        .output()
-        .unwrap();
-    assert!(postmap.status.success(), "{postmap:?}");
-    let main =
-        shipped("transport_maps.cf").replace("/etc/postfix/transport", table.to_str().unwrap());
-    // Where everything else goes.
-    let main = format!("{main}\ndefault_transport = discard:\n");
-    let client = with_shipped_services(&world, main);
-    listen_in_the_chroot_of(&client, &world).await;
-    let to = [
-        "a@bank.example",
-        "b@tax.gov.example",
-        "c@gov.example",
-        "d@else.example",
-    ];
-    let mail = Mail {
-        to: to.map(str::to_owned).to_vec(),
-        content: numbered(0),
-    };
-    inject(client.address(), vec![mail], 1).await;
-    assert!(client.wait_log("status=sent", 3).await, "{}", client.log());
-    assert!(
-        client.wait_log("status=deferred", 1).await,
-        "{}",
-        client.log()
-    );
-    let of = |address: &str| client.lines(&format!("to=<{address}>")).remove(0);
-    for (address, expected) in [
-        (
-            to[0],
-            &[
-                "relay=postfix.test[private/sealpost]",
-                "status=sent (250 2.0.0 host mx.bank.example",
-            ][..],
-        ),
-        // The administrator reads the reason in Postfix's log.
-        (
-            to[1],
-            &[
-                "relay=postfix.test[private/sealpost]",
-                "dsn=4.7.4",
-                "mx.tax.gov.example",
-                "STARTTLS",
-            ],
-        ),
-        (to[2], &["relay=none", "status=sent (gov.example)"]),
-        (to[3], &["relay=none", "status=sent"]),
-    ] {
-        let line = of(address);
-        for part in expected {
-            assert!(line.contains(part), "{part}: {line}");
-        }
-    }
-    assert_eq!(world.mx("gov.example").messages().len(), 0);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_main_cf_says_for_the_internet_does_not_reach_the_hop_to_sealpost_over_lmtp() {
-    settings_for_the_internet(Over::Lmtp).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_main_cf_says_for_the_internet_does_not_reach_the_hop_to_sealpost_over_smtp() {
-    settings_for_the_internet(Over::Smtp).await;
-}
-
-/// A fallback would send mail past Sealpost, a source address would be a stranger's, and Sealpost does the TLS.
-async fn settings_for_the_internet(over: Over) {
-    if skipped() {
-        return;
-    }
-    let mut world = quiet()
-        .domain("a.test", Script::default())
-        .domain("fallback.test", Script::default())
-        .config("[client]\nnetworks = ['127.0.0.1/32']")
-        .start()
-        .await;
-    let past = world.mx("fallback.test").address();
-    let internet = ["smtp", "lmtp"].map(|name| {
-        format!(
-            "{name}_fallback_relay = [{}]:{}\n{name}_bind_address = 127.9.9.9\n\
-             {name}_tls_policy_maps = static:encrypt\n",
-            past.ip(),
-            past.port()
-        )
-    });
-    let client = client_with(&world, over, &internet.concat()).await;
-    let mail = |n| Mail {
-        to: vec!["someone@a.test".to_owned()],
-        content: numbered(n),
-    };
-    inject(client.address(), vec![mail(0)], 1).await;
-    assert!(
-        world.mx("a.test").wait_for_messages(1).await,
-        "{}",
-        client.log()
-    );
-    world.daemon.end("TERM").await;
-    inject(client.address(), vec![mail(1)], 1).await;
-    assert!(
-        client.wait_log("status=deferred", 2).await,
-        "{}",
-        client.log()
-    );
-    world.daemon.start_again().await;
-    assert!(client.wait_until_empty(Duration::from_secs(30)).await);
-    assert_eq!(world.mx("a.test").messages().len(), 2);
-    assert_eq!(world.mx("fallback.test").messages().len(), 0);
-}
-
 /// swaks, a sender that people test servers with.
 #[tokio::test(flavor = "multi_thread")]
 async fn interop_swaks_sends_over_smtp_and_lmtp() {
@@ -453,84 +307,6 @@ async fn interop_swaks_sends_over_smtp_and_lmtp() {
     assert_eq!(to, ["esmtp@a.test", "lmtp@a.test"]);
 }
 
-fn skipped() -> bool {
-    let missing = available();
-    if let Err(why) = &missing {
-        println!("SKIPPED: {why}");
-    }
-    missing.is_err()
-}
-
-/// A world that logs no more than an administrator's would.
-fn quiet() -> WorldBuilder {
-    World::new().config("[log]\nlevel = 'info'")
-}
-
-fn with_domains(world: WorldBuilder, domains: &[String], script: &Script) -> WorldBuilder {
-    domains
-        .iter()
-        .fold(world, |world, domain| world.domain(domain, script.clone()))
-}
-
-/// A Postfix that gives all mail to Sealpost as `config/postfix` says.
-async fn client(world: &World, over: Over) -> Postfix {
-    client_with(world, over, "").await
-}
-
-/// The same, with settings that were in its `main.cf` before.
-async fn client_with(world: &World, over: Over, before: &str) -> Postfix {
-    let main = match over {
-        Over::Lmtp => shipped("lmtp.cf"),
-        Over::Smtp => {
-            let smtp = world.daemon.smtp.unwrap();
-            let here = format!("[{}]:{}", smtp.ip(), smtp.port());
-            shipped("relayhost.cf").replace("[127.0.0.1]:2525", &here)
-        }
-    };
-    let postfix = with_shipped_services(world, format!("{before}{main}"));
-    if matches!(over, Over::Lmtp) {
-        listen_in_the_chroot_of(&postfix, world).await;
-    }
-    postfix
-}
-
-/// A file of `config/postfix`.
-fn shipped(name: &str) -> String {
-    let path = format!("{}/config/postfix/{name}", env!("CARGO_MANIFEST_DIR"));
-    std::fs::read_to_string(path).unwrap()
-}
-
-fn with_shipped_services(world: &World, main: String) -> Postfix {
-    let setup = Setup {
-        listen: world.net.ports.at(CLIENT),
-        main,
-        master: shipped("master.cf"),
-    };
-    Postfix::start(&setup).unwrap()
-}
-
-/// Has Sealpost listen at `private/sealpost` of this Postfix, beside where it listens anyway.
-async fn listen_in_the_chroot_of(postfix: &Postfix, world: &World) {
-    let socket = postfix.queue_directory().join("private/sealpost");
-    let mut config: toml::Table = world.config().parse().unwrap();
-    let listeners = config["listen"].as_array_mut().unwrap();
-    let mut unix = toml::Table::new();
-    for (key, value) in [
-        ("address", format!("unix:{}", socket.display())),
-        ("protocol", "lmtp".to_owned()),
-        ("mode", "0666".to_owned()),
-    ] {
-        unix.insert(key.to_owned(), value.into());
-    }
-    listeners.push(unix.into());
-    world.daemon.reload(&config.to_string());
-    let until = Instant::now() + Duration::from_secs(20);
-    while !socket.exists() {
-        assert!(Instant::now() < until, "{}", world.daemon.stderr());
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
 /// A Postfix that is the MX host of a domain, with a certificate of the laboratory.
 fn postfix_mx(world: &World, domain: &str) -> Postfix {
     let (host, listen) = (format!("mx.{domain}"), world.net.ports.next());
@@ -554,48 +330,10 @@ fn postfix_mx(world: &World, domain: &str) -> Postfix {
     .unwrap()
 }
 
-/// Gives messages to a server over so many sessions; each must be accepted.
-async fn inject(server: SocketAddr, mails: Vec<Mail>, sessions: usize) {
-    let mut running = JoinSet::new();
-    let share = mails.len().div_ceil(sessions);
-    for mails in mails.chunks(share).map(<[Mail]>::to_vec) {
-        running.spawn(async move {
-            let mut client = SmtpClient::smtp(server).await.unwrap();
-            client.patience(Duration::from_secs(60));
-            for mail in mails {
-                let to = mail.to.iter().map(String::as_str).collect::<Vec<_>>();
-                let reply = client
-                    .mail("sender@postfix.test", &to, &mail.content)
-                    .await
-                    .unwrap();
-                assert_eq!(reply.code, 250, "{reply}");
-            }
-            client.command("QUIT").await.unwrap();
-        });
-    }
-    running.join_all().await;
-}
-
 /// From 1 KB to 2 MB, each step the same factor.
 fn size(n: usize, of: usize) -> usize {
     let part = n as f64 / (of - 1) as f64;
     (1000.0 * 2000_f64.powf(part)) as usize
-}
-
-fn numbered(n: usize) -> Vec<u8> {
-    format!("From: sender@postfix.test\r\nTo: someone\r\nMessage-ID: <{n}@postfix.test>\r\nX-Number: {n}\r\n\r\nhello\r\n").into_bytes()
-}
-
-/// The number of a message made by [`numbered`] or [`awkward`].
-fn number(content: &[u8]) -> usize {
-    let text = String::from_utf8_lossy(&content[..content.len().min(8192)]);
-    let (_, after) = text
-        .split_once("X-Number: ")
-        .expect("each message has a number");
-    let digits = after.split(|c: char| !c.is_ascii_digit()).next();
-    digits
-        .and_then(|digits| digits.parse().ok())
-        .expect("X-Number is one")
 }
 
 /// A message of about this size with everything in it that servers get wrong.

@@ -30,6 +30,7 @@ mod config;
 mod daemon;
 pub mod dane;
 mod metrics;
+pub mod postfix;
 pub mod power;
 pub mod sts;
 pub mod traffic;
