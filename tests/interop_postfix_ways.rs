@@ -6,11 +6,11 @@
 mod support;
 
 use std::time::Duration;
+use support::Script;
 use support::postfix::{
     Mail, Over, client_with, inject, listen_in_the_chroot_of, numbered, quiet, shipped, skipped,
     with_shipped_services,
 };
-use support::Script;
 
 /// Only some domains: the shipped table, with the domains that it names.
 #[tokio::test(flavor = "multi_thread")]
