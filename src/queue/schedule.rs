@@ -126,9 +126,14 @@ impl Destination {
         Claim::Due
     }
 
-    /// One more worker. A suspension that is over has done its work.
+    /// One more worker.
     fn begin(&mut self, now: Millis) {
         self.active += 1;
+        self.end_suspension(now);
+    }
+
+    /// A suspension that is over has done its work: who comes next finds out how the destination is now.
+    fn end_suspension(&mut self, now: Millis) {
         self.suspension
             .take_if(|suspension| suspension.until <= now);
     }
@@ -341,20 +346,17 @@ impl Slot {
     /// Whether the worker may take up more: not while its destination is suspended, has too many workers, or
     /// others have waited longer for one than this destination's mail.
     pub fn may_go_on(&self, now: Millis) -> bool {
-        let state = self.schedule.lock();
-        let Some(destination) = state.destinations.get(&self.destination) else {
-            return false;
-        };
-        let suspended = destination
-            .suspension
-            .as_ref()
-            .is_some_and(|s| s.until > now);
+        let mut state = self.schedule.lock();
+        let free = state.with(&self.destination, |destination| {
+            destination.end_suspension(now);
+            destination.suspension.is_none() && destination.active <= destination.workers
+        });
         let crowded = state.active >= state.concurrency.total
             && state
                 .waiting
                 .next(now)
                 .is_some_and(|(_, (wake, _))| *wake <= now);
-        !suspended && !crowded && destination.active <= destination.workers
+        free && !crowded
     }
 
     /// An attempt has come to its end. `retry_at` is when a destination that fails so often in a row may be tried

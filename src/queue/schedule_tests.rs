@@ -174,6 +174,29 @@ fn a_destination_that_answers_nobody_is_left_alone_and_probed_by_one() {
 }
 
 #[test]
+fn who_goes_on_after_a_suspension_is_the_probe() {
+    let schedule = schedule(100, 20);
+    let slow = schedule.begin_at_once("a.test", 1).unwrap();
+    let quick = schedule.begin_at_once("a.test", 1).unwrap();
+    quick.heard(silence(), |_| 100);
+    drop(quick);
+    schedule.due("a.test", 1);
+    // The long attempt that was under way ends, and says nothing of the host.
+    slow.heard(Heard::Nothing, |_| 0);
+    assert!(!slow.may_go_on(99));
+    assert!(slow.may_go_on(100));
+    // Else all that it takes up is given back at once, over and over: there is no place for another worker.
+    assert_eq!(schedule.suspension("a.test"), None);
+    assert_eq!(slow.batch(10), 1);
+    slow.heard(silence(), |failures| 100 + 100 * Millis::from(failures));
+    assert_eq!(
+        schedule.suspension("a.test").unwrap().until,
+        300,
+        "twice in a row"
+    );
+}
+
+#[test]
 fn a_suspension_can_be_lifted_by_hand() {
     let schedule = schedule(100, 20);
     let slot = schedule.begin_at_once("a.test", 1).unwrap();
