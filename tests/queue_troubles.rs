@@ -282,6 +282,50 @@ async fn mail_goes_on_from_another_address_when_its_own_is_gone() {
     assert!(world.mx("a.test").wait_for_messages(1).await);
 }
 
+/// Mail goes out from an address that this machine does not have; it expires after so long.
+fn from_nowhere(expire: &str) -> WorldBuilder {
+    queueing()
+        .config("[outbound]\nbind = ['192.0.2.77']")
+        .config(&format!(
+            "[queue]\ndelay_warning = '0s'\nretry = ['1s', '1h']\nexpire = '{expire}'"
+        ))
+        .domain("a.test", Script::default())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fault_of_our_own_is_an_attempt_like_any_other() {
+    let world = from_nowhere("5d").start().await;
+    assert_eq!(world.send("x@a.test").await.code, 250);
+    let deferred = |line: &support::Log| line["result"] == "deferred";
+    let count = || {
+        world
+            .daemon
+            .log()
+            .iter()
+            .filter(|line| deferred(line))
+            .count()
+    };
+    // The pauses grow: after the second attempt the next one is in an hour.
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert_eq!(count(), 2);
+    let list = queue(&world, &["list", "--json"]).stdout;
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    assert_eq!(list[0]["recipients"][0]["attempts"], 2, "{list}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mail_expires_also_if_the_fault_is_ours() {
+    let world = from_nowhere("3s").start().await;
+    assert_eq!(world.send("x@a.test").await.code, 250);
+    let given_up = |line: &support::Log| {
+        line["result"] == "rejected"
+            && line["reply"]
+                .as_str()
+                .is_some_and(|r| r.contains("given up"))
+    };
+    world.daemon.wait_log(given_up).await;
+}
+
 /// How long a backlog takes once its host is there.
 async fn drain(recipients: &[&str]) -> Duration {
     const MESSAGES: usize = 100;

@@ -9,11 +9,14 @@ use super::now;
 use super::schedule::Slot;
 use super::settings::millis;
 use crate::delivery::outcome::{DeliveryResult, Outcome, PossibleDuplicate, Reached};
+use crate::smtp::status::EnhancedStatus;
 use crate::store::queue::{
     Emptied, Kept, Millis, Progress, Settlement, StoredMessage, StoredRecipient, Whereabouts,
 };
 use std::time::Duration;
 
+/// What is said where there was no place or no time (RFC 3463 §3.4: not accepting messages now).
+const NO_PLACE: EnhancedStatus = EnhancedStatus::new(4, 3, 2);
 /// When mail is tried again for which there was no place.
 const GIVEN_BACK_PAUSE: Duration = Duration::from_secs(5);
 /// How long a store that cannot be written is left alone.
@@ -36,7 +39,9 @@ impl Queue {
                 continue;
             };
             let kept = || self.kept(of_job, &outcome, (now, job.expires));
-            let expired = now >= job.expires && !self.is_given_back(&outcome);
+            // What the end of the daemon has cut short has its last attempt after the next start.
+            let cut_short = self.is_ending() && is_given_back(&outcome);
+            let expired = now >= job.expires && !cut_short;
             match outcome.result {
                 DeliveryResult::Delivered => {
                     settlement.done.push(of_job.number);
@@ -84,7 +89,7 @@ impl Queue {
         outcome: &Outcome,
         (now, expires): (Millis, Millis),
     ) -> Kept {
-        let given_back = self.is_given_back(outcome);
+        let given_back = is_given_back(outcome);
         let next = match given_back {
             // There was no place for it: soon, but not in a loop.
             true => now + millis(self.settings().pause(1).min(GIVEN_BACK_PAUSE)),
@@ -194,11 +199,13 @@ impl Queue {
         };
         self.write_down(settlement, &message.id).await;
     }
+}
 
-    /// Given up by us, and certainly not arrived: as if it had not been attempted.
-    fn is_given_back(&self, outcome: &Outcome) -> bool {
-        outcome.result == DeliveryResult::Deferred
-            && outcome.possible_duplicate == PossibleDuplicate::No
-            && outcome.reached == Reached::Unknown
-    }
+/// Given up by us for want of a place or at the end of the daemon, and certainly not arrived: as if it had not been
+/// attempted. Any other fault of our own may last: it is an attempt like those that reach nobody.
+fn is_given_back(outcome: &Outcome) -> bool {
+    outcome.result == DeliveryResult::Deferred
+        && outcome.possible_duplicate == PossibleDuplicate::No
+        && outcome.reached == Reached::Unknown
+        && outcome.reply.enhanced == Some(NO_PLACE)
 }
