@@ -1,6 +1,6 @@
 # make demo    what Sealpost does, on loopback, without root or Internet (ONCE=1: ends by itself)
 # make test    all tests; installs what they need when root
-# make check   format, lints, documentation
+# make check   format, lints, documentation, systemd units
 # make docs    the reference of the configuration, from the code
 # make soak    mail while Sealpost is killed again and again, for 10 minutes (SECONDS=3600 ROUNDS=100 SEED=1)
 # make bench   Sealpost against Postfix, as root (ARGS="--quick": a few minutes; ARGS=--help)
@@ -26,6 +26,7 @@ check:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
+	@sh systemd/check.sh
 
 test: test-setup
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
