@@ -33,7 +33,7 @@ fn mend(error: &BindError) -> &'static str {
         }
         BindError::Io { .. }
         | BindError::NoGroup(_)
-        | BindError::NotPassed(_)
+        | BindError::NotPassed { .. }
         | BindError::Tls { .. } => "name another in admin.socket",
     }
 }

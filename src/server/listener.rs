@@ -27,8 +27,8 @@ pub enum BindError {
     NotASocket(PathBuf),
     #[error("there is no group {0}")]
     NoGroup(String),
-    #[error("systemd passed no listening stream socket named {0}")]
-    NotPassed(String),
+    #[error("systemd passed no listening stream socket named {name}; {passed}")]
+    NotPassed { name: String, passed: String },
     #[error("listener {address}: {source}")]
     Tls {
         address: String,
@@ -47,6 +47,16 @@ pub struct BoundListener {
     pub(super) file: Option<Arc<SocketFile>>,
     /// What the file's permissions are to become, see [`Self::apply_access`].
     access: Option<Access>,
+    origin: Origin,
+}
+
+/// Whose the sockets are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// They end with the listener.
+    Own,
+    /// They are systemd's: the next daemon has them too.
+    Passed,
 }
 
 #[derive(Debug)]
@@ -76,7 +86,7 @@ impl Listening {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ending {
     Closed,
-    /// Another listener serves them from now on.
+    /// Another listener serves them from now on, or the next daemon will.
     Replaced,
 }
 
@@ -120,27 +130,34 @@ pub fn bind(listen: &ListenSettings, passed: &Passed) -> Result<BoundListener, B
         source,
     };
     let mut file = None;
-    let sockets = match &listen.address {
-        ListenAddress::Tcp(at) => vec![Listening::Tcp(tcp_listener(*at).map_err(io)?)],
-        ListenAddress::Unix(path) => {
-            remove_stale(path, io)?;
-            let socket = unix(path, Access::of(listen)?).map_err(io)?;
-            file = SocketFile::of(path).map(Arc::new);
-            vec![Listening::Unix(socket)]
-        }
-        ListenAddress::Systemd(name) => passed.named(name).map_err(io)?,
-    };
-    if let (ListenAddress::Systemd(name), true) = (&listen.address, sockets.is_empty()) {
-        return Err(BindError::NotPassed(name.clone()));
+    let mut origin = Origin::Passed;
+    let mut sockets = passed.find(&listen.address).map_err(io)?;
+    if sockets.is_empty() {
+        origin = Origin::Own;
+        sockets.push(match &listen.address {
+            ListenAddress::Tcp(at) => Listening::Tcp(tcp_listener(*at).map_err(io)?),
+            ListenAddress::Unix(path) => {
+                remove_stale(path, io)?;
+                let socket = unix(path, Access::of(listen)?).map_err(io)?;
+                file = SocketFile::of(path).map(Arc::new);
+                Listening::Unix(socket)
+            }
+            ListenAddress::Systemd(name) => {
+                return Err(BindError::NotPassed {
+                    name: name.clone(),
+                    passed: passed.listed(),
+                });
+            }
+        });
     }
-    let role = Arc::new(role(listen));
     Ok(BoundListener {
         sockets: Arc::new(sockets),
-        role,
+        role: Arc::new(role(listen)),
         address,
         tls,
         file,
         access: None, // in force since before it listens
+        origin,
     })
 }
 
@@ -179,6 +196,7 @@ impl BoundListener {
             tls: tls(listen, &self.address)?,
             file: self.file.clone(),
             access,
+            origin: self.origin,
         })
     }
 
@@ -196,9 +214,9 @@ impl BoundListener {
 
     /// How it ends, if it ends now.
     pub(super) fn ending(&self) -> Ending {
-        match Arc::strong_count(&self.sockets) {
-            0 | 1 => Ending::Closed,
-            _ => Ending::Replaced,
+        match (self.origin, Arc::strong_count(&self.sockets)) {
+            (Origin::Own, 0 | 1) => Ending::Closed,
+            (Origin::Own | Origin::Passed, _) => Ending::Replaced,
         }
     }
 
@@ -221,7 +239,7 @@ impl BoundListener {
     }
 }
 
-fn describe(address: &ListenAddress) -> String {
+pub(super) fn describe(address: &ListenAddress) -> String {
     match address {
         ListenAddress::Tcp(at) => at.to_string(),
         ListenAddress::Unix(path) => format!("unix:{}", path.display()),
@@ -296,7 +314,7 @@ mod tests {
     #[test]
     fn what_is_not_there_is_said() {
         let mut settings = listen(ListenAddress::Systemd("lmtp".to_owned()));
-        assert!(matches!(bind(&settings), Err(BindError::NotPassed(_))));
+        assert!(matches!(bind(&settings), Err(BindError::NotPassed { .. })));
         let directory = tempfile::tempdir().unwrap();
         settings.address = ListenAddress::Unix(directory.path().join("s"));
         settings.group = Some("no-such-group".to_owned());
