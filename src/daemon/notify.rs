@@ -1,5 +1,6 @@
 //! What systemd is told (sd_notify(3)); without systemd nothing happens.
 
+use crate::server::Pulse;
 use sd_notify::NotifyState;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -31,17 +32,27 @@ pub fn status(line: &str) {
     tell(&[NotifyState::Status(line)]);
 }
 
-/// Keeps the watchdog content if the unit has one: as long as this is polled, the runtime lives.
-pub async fn watchdog(stop: CancellationToken) {
+/// Keeps the watchdog content if the unit has one, as long as every listener answers: so tasks are run, and
+/// clients accepted. The store is not asked: a slow disk is no reason to end what flows without it.
+pub async fn watchdog(pulse: Pulse, stop: CancellationToken) {
     let Some(limit) = sd_notify::watchdog_enabled() else {
         return;
     };
-    let mut beat = tokio::time::interval((limit / 2).max(Duration::from_millis(1)));
-    loop {
-        tokio::select! {
-            _ = beat.tick() => tell(&[NotifyState::Watchdog]),
-            () = stop.cancelled() => return,
+    let pause = (limit / 4).max(Duration::from_millis(1));
+    let beating = async {
+        loop {
+            while tokio::time::timeout(pause * 2, pulse.beat()).await.is_err() {
+                tracing::error!(
+                    "a listener does not answer: systemd's watchdog is not told that all is well"
+                );
+            }
+            tell(&[NotifyState::Watchdog]);
+            tokio::time::sleep(pause).await;
         }
+    };
+    tokio::select! {
+        () = beating => {}
+        () = stop.cancelled() => {}
     }
 }
 

@@ -14,8 +14,8 @@ use crate::message::{SpoolLimits, SpoolMemory};
 use crate::queue::{Custodian, Queue};
 use crate::relay::{Lifetime, Relay, Snapshot};
 use crate::server::{
-    BindError, BoundListener, ListenAddress, ListenSettings, Passed, ServerContext, ServerSettings,
-    Shutdown, bind,
+    BindError, BoundListener, ListenAddress, ListenSettings, Passed, Pulse, ServerContext,
+    ServerSettings, Shutdown, bind,
 };
 use crate::store::Store;
 use crate::tls::TlsClient;
@@ -46,12 +46,15 @@ pub struct Plan {
 
 impl Plan {
     fn read(path: &Path, passed: &Passed) -> Result<Self, String> {
-        let config = Config::load(path).map_err(|errors| errors.to_string())?;
+        let mut config = Config::load(path).map_err(|errors| errors.to_string())?;
         let origin = path.display().to_string();
         config
             .check_files(&origin)
             .map_err(|errors| errors.to_string())?;
         let tls = TlsClient::new(&config.tls).map_err(|error| format!("{origin}: tls: {error}"))?;
+        let passing = passed.complete(&mut config.listeners);
+        let notices = passing.map_err(|error| format!("{origin}: {error}"))?;
+        config.notices.extend(notices);
         Ok(Self {
             common: common(&config),
             config,
@@ -227,6 +230,10 @@ impl Program for Sealpost {
         self.background.tasks.spawn("preload", preloading);
         self.settings.send_replace(plan.server());
         self.server.reload_certificates();
+    }
+
+    fn pulse(&self) -> Pulse {
+        self.server.pulse.clone()
     }
 
     async fn close(self) {

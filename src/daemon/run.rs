@@ -8,6 +8,7 @@ use super::tasks::Tasks;
 use super::{limits, notify};
 use crate::admin::{self, Health};
 use crate::ledger::{Ledger, LogAddresses};
+use crate::server::Pulse;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -70,6 +71,9 @@ pub trait Program: Listen + Sized {
 
     /// Puts a plan in force, for what begins from now on; cannot fail.
     fn adopt(&self, plan: Self::Plan);
+
+    /// Whether it serves what it listens to.
+    fn pulse(&self) -> Pulse;
 
     /// The end: pool and store are closed. Bounded in time by itself.
     fn close(self) -> impl Future<Output = ()>;
@@ -234,7 +238,7 @@ impl<P: Program> Daemon<P> {
             .map_err(|problem| StartError::failure(problem.to_string()))?;
         program.adopt(plan);
         listeners.commit(&program, bound);
-        own.spawn("watchdog", notify::watchdog(end.clone()));
+        own.spawn("watchdog", notify::watchdog(program.pulse(), end.clone()));
         context.health.set_ready();
         notify::ready();
         let addresses: Vec<String> = common.listeners.iter().map(shown::<P>).collect();

@@ -3,6 +3,7 @@
 use super::admission::{self, Place, Room};
 use super::connection::{Connection, Surroundings};
 use super::listener::{BoundListener, Ending, Listening, TlsSlot};
+use super::pulse::Heart;
 use super::replies::Say;
 use super::session::{Client, Role, Session, Standing};
 use super::stream::{Socket, Stream};
@@ -74,7 +75,7 @@ impl BoundListener {
                 shutdown: shutdown.clone(),
             };
             loops.push(async move {
-                accepting.run().await;
+                accepting.run(accepting.context.pulse.heart()).await;
                 // Who waits at a socket that is only replaced is served by the one that comes after.
                 if self.ending() == Ending::Closed {
                     accepting.dismiss_waiting(Say::ShuttingDown, || false);
@@ -96,23 +97,32 @@ struct Accepting {
 
 impl Accepting {
     /// Until `shutdown.draining`; nobody who was accepted is left without a word.
-    async fn run(&self) {
-        while let Some((socket, from)) = self.unless_draining(self.next()).await {
+    async fn run(&self, mut heart: Heart) {
+        while let Some((socket, from)) = self.unless_draining(&mut heart, self.next()).await {
             // Another listener's clients may have taken the last place meanwhile.
             let max = self.context.settings.borrow().max_sessions;
             let room = self.context.admission.wait_for_room(max, FULL_PAUSE);
-            if self.unless_draining(room).await.is_none() {
+            if self.unless_draining(&mut heart, room).await.is_none() {
                 return self.refuse(socket, Say::ShuttingDown);
             }
             self.begin(socket, from);
         }
     }
 
-    async fn unless_draining<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        tokio::select! {
-            biased;
-            () = self.shutdown.draining.cancelled() => None,
-            done = work => Some(done),
+    async fn unless_draining<T>(
+        &self,
+        heart: &mut Heart,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                () = self.shutdown.draining.cancelled() => return None,
+                // Also where the next client is always there already.
+                () = heart.answer() => {}
+                done = &mut work => return Some(done),
+            }
         }
     }
 

@@ -11,6 +11,7 @@ mod header;
 mod input;
 mod listener;
 mod passed;
+mod pulse;
 mod received;
 mod receiving;
 mod replies;
@@ -21,6 +22,7 @@ mod unix;
 
 pub use listener::{BindError, BoundListener, TlsSlot, bind, tcp_listener};
 pub use passed::Passed;
+pub use pulse::Pulse;
 pub use settings::{ListenAddress, ListenSettings, Protocol, ServerSettings, TlsRequiredNo};
 pub use unix::{SocketFile, unix_listener};
 
@@ -42,6 +44,8 @@ pub struct ServerContext {
     pub submit: Arc<dyn Submit>,
     pub ledger: Ledger,
     pub spool: SpoolMemory,
+    /// Whether they accept.
+    pub pulse: Pulse,
     admission: Arc<Admission>,
     certificates: Arc<Certificates>,
 }
@@ -58,6 +62,7 @@ impl ServerContext {
             submit,
             ledger,
             spool,
+            pulse: Pulse::default(),
             admission: Arc::default(),
             certificates: Arc::default(),
         }

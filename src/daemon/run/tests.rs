@@ -80,6 +80,10 @@ impl Program for Fake {
         self.note(format!("adopt {}", plan.name));
     }
 
+    fn pulse(&self) -> Pulse {
+        Pulse::default()
+    }
+
     async fn close(self) {
         let rendered = self.context.ledger.render();
         let reloaded = rendered
