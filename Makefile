@@ -3,6 +3,8 @@
 # make check   format, lints, documentation, systemd units
 # make docs    the reference of the configuration, from the code
 # make soak    mail while Sealpost is killed again and again, for 10 minutes (SECONDS=3600 ROUNDS=100 SEED=1)
+# make deb     a package for Debian and its relatives, in target/debian
+# make install as root, after make build (PREFIX=/usr/local DESTDIR=); make uninstall
 # make bench   Sealpost against Postfix, as root (ARGS="--quick": a few minutes; ARGS=--help)
 
 CARGO ?= cargo
@@ -11,13 +13,27 @@ SECONDS ?= 600
 ROUNDS ?= 200
 SEED ?=
 SURVIVES = what_was_answered_with_250_survives_every_kill
+# make install, make deb: what is installed, where, and for which systemd (unknown: in a form that all know).
+RELEASE = target/release/sealpost
+BINARY ?= $(RELEASE)
 PREFIX ?= /usr/local
 DESTDIR ?=
+SBINDIR ?= $(PREFIX)/sbin
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+MANDIR ?= $(PREFIX)/share/man/man1
+BASHDIR ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
+FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
+DOCDIR ?= $(PREFIX)/share/doc/sealpost
+SYSTEMD_VERSION ?= $(if $(DESTDIR),,$(shell systemctl --version 2>/dev/null | sed -n '1s/^systemd \([0-9]*\).*/\1/p'))
+VERSION ?=
+COMPRESSION ?= xz
+OUT ?= target/debian
 # The real servers and clients that some tests talk to: a command, and its Debian package if that has another name.
 PEERS = postfix swaks unbound unbound-host dnssec-signzone:bind9-utils openssl ip:iproute2 promtool:prometheus \
         systemd-analyze:systemd systemd-nspawn:systemd-container
 
-.PHONY: build check test test-setup demo docs soak bench install clean
+.PHONY: build check test test-setup demo docs soak bench install uninstall deb clean
 
 build:
 	$(CARGO) build --release --locked
@@ -59,15 +75,43 @@ bench:
 	$(CARGO) bench --locked --bench relay -- $(ARGS)
 	$(CARGO) bench --locked --bench queue -- $(ARGS)
 
-# The configuration of an earlier installation is kept.
+# Nothing is started. The configuration of an earlier installation is kept.
 install:
-	@test -x target/release/sealpost || { echo "make install: run make build first, as yourself"; exit 1; }
-	install -D -m 0755 target/release/sealpost $(DESTDIR)$(PREFIX)/sbin/sealpost
-	install -D -m 0644 systemd/sealpost.service $(DESTDIR)$(PREFIX)/lib/systemd/system/sealpost.service
-	sed -i 's|/usr/sbin/sealpost|$(PREFIX)/sbin/sealpost|' $(DESTDIR)$(PREFIX)/lib/systemd/system/sealpost.service
+	@test -x $(BINARY) || { echo "make install: run make build first, as yourself"; exit 1; }
+	install -D -m 0755 $(BINARY) $(DESTDIR)$(SBINDIR)/sealpost
+	install -d -m 0755 $(DESTDIR)$(UNITDIR) $(DESTDIR)$(MANDIR) $(DESTDIR)$(BASHDIR) $(DESTDIR)$(ZSHDIR) \
+	    $(DESTDIR)$(FISHDIR) $(DESTDIR)$(DOCDIR)/examples
+	sh systemd/adapt.sh "$(SYSTEMD_VERSION)" $(SBINDIR)/sealpost <systemd/sealpost.service \
+	    >$(DESTDIR)$(UNITDIR)/sealpost.service
+	chmod 0644 $(DESTDIR)$(UNITDIR)/sealpost.service
+	install -m 0644 systemd/*.socket $(DESTDIR)$(UNITDIR)
 	test -e $(DESTDIR)/etc/sealpost/sealpost.toml || \
 	    install -D -m 0644 config/sealpost.toml $(DESTDIR)/etc/sealpost/sealpost.toml
-	target/release/sealpost man $(DESTDIR)$(PREFIX)/share/man/man1
+	$(BINARY) man $(DESTDIR)$(MANDIR)
+	chmod 0644 $(DESTDIR)$(MANDIR)/sealpost*.1
+	$(BINARY) completions bash >$(DESTDIR)$(BASHDIR)/sealpost
+	$(BINARY) completions zsh >$(DESTDIR)$(ZSHDIR)/_sealpost
+	$(BINARY) completions fish >$(DESTDIR)$(FISHDIR)/sealpost.fish
+	chmod 0644 $(DESTDIR)$(BASHDIR)/sealpost $(DESTDIR)$(ZSHDIR)/_sealpost $(DESTDIR)$(FISHDIR)/sealpost.fish
+	install -m 0644 README.md CHANGELOG.md LICENSE-APACHE LICENSE-MIT $(wildcard docs/*.md) $(DESTDIR)$(DOCDIR)
+	install -m 0644 config/sealpost.toml $(DESTDIR)$(DOCDIR)/examples
+	cp -r $(wildcard config/*/) $(DESTDIR)$(DOCDIR)/examples
+	chmod -R u=rwX,go=rX $(DESTDIR)$(DOCDIR)
+	@$(if $(DESTDIR),:,echo "make install: systemctl daemon-reload, then see docs/install.md")
+
+# The configuration and the queue stay.
+uninstall:
+	@$(if $(DESTDIR),:,systemctl disable --now sealpost.socket sealpost.service 2>/dev/null || :)
+	rm -f $(DESTDIR)$(SBINDIR)/sealpost $(DESTDIR)$(UNITDIR)/sealpost.service \
+	    $(patsubst systemd/%,$(DESTDIR)$(UNITDIR)/%,$(wildcard systemd/*.socket)) \
+	    $(DESTDIR)$(MANDIR)/sealpost.1 $(DESTDIR)$(MANDIR)/sealpost-*.1 \
+	    $(DESTDIR)$(BASHDIR)/sealpost $(DESTDIR)$(ZSHDIR)/_sealpost $(DESTDIR)$(FISHDIR)/sealpost.fish
+	rm -rf $(DESTDIR)$(DOCDIR)
+	@echo "make uninstall: kept: $(DESTDIR)/etc/sealpost $(DESTDIR)/var/lib/sealpost"
+
+# Another program than the release build: make deb BINARY=target/debug/sealpost
+deb: $(if $(filter $(RELEASE),$(BINARY)),build)
+	@BINARY="$(BINARY)" VERSION="$(VERSION)" COMPRESSION="$(COMPRESSION)" OUT="$(OUT)" sh packaging/deb.sh
 
 clean:
 	$(CARGO) clean
