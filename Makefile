@@ -20,10 +20,11 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 SBINDIR ?= $(PREFIX)/sbin
 UNITDIR ?= $(PREFIX)/lib/systemd/system
-MANDIR ?= $(PREFIX)/share/man/man1
+MANDIR ?= $(PREFIX)/share/man
 BASHDIR ?= $(PREFIX)/share/bash-completion/completions
 ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
 FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
+DATADIR ?= $(PREFIX)/share/sealpost
 DOCDIR ?= $(PREFIX)/share/doc/sealpost
 SYSTEMD_VERSION ?= $(if $(DESTDIR),,$(shell systemctl --version 2>/dev/null | sed -n '1s/^systemd \([0-9]*\).*/\1/p'))
 VERSION ?=
@@ -79,24 +80,25 @@ bench:
 install:
 	@test -x $(BINARY) || { echo "make install: run make build first, as yourself"; exit 1; }
 	install -D -m 0755 $(BINARY) $(DESTDIR)$(SBINDIR)/sealpost
-	install -d -m 0755 $(DESTDIR)$(UNITDIR) $(DESTDIR)$(MANDIR) $(DESTDIR)$(BASHDIR) $(DESTDIR)$(ZSHDIR) \
-	    $(DESTDIR)$(FISHDIR) $(DESTDIR)$(DOCDIR)/examples
+	install -d -m 0755 $(DESTDIR)$(UNITDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(BASHDIR) $(DESTDIR)$(ZSHDIR) \
+	    $(DESTDIR)$(FISHDIR) $(DESTDIR)$(DOCDIR)/docs $(DESTDIR)$(DATADIR)
 	sh systemd/adapt.sh "$(SYSTEMD_VERSION)" $(SBINDIR)/sealpost <systemd/sealpost.service \
 	    >$(DESTDIR)$(UNITDIR)/sealpost.service
 	chmod 0644 $(DESTDIR)$(UNITDIR)/sealpost.service
 	install -m 0644 systemd/*.socket $(DESTDIR)$(UNITDIR)
 	test -e $(DESTDIR)/etc/sealpost/sealpost.toml || \
 	    install -D -m 0644 config/sealpost.toml $(DESTDIR)/etc/sealpost/sealpost.toml
-	$(BINARY) man $(DESTDIR)$(MANDIR)
-	chmod 0644 $(DESTDIR)$(MANDIR)/sealpost*.1
+	$(BINARY) man $(DESTDIR)$(MANDIR)/man1
+	mv $(DESTDIR)$(MANDIR)/man1/sealpost.toml.5 $(DESTDIR)$(MANDIR)/man5
+	chmod 0644 $(DESTDIR)$(MANDIR)/man1/sealpost*.1 $(DESTDIR)$(MANDIR)/man5/sealpost.toml.5
 	$(BINARY) completions bash >$(DESTDIR)$(BASHDIR)/sealpost
 	$(BINARY) completions zsh >$(DESTDIR)$(ZSHDIR)/_sealpost
 	$(BINARY) completions fish >$(DESTDIR)$(FISHDIR)/sealpost.fish
 	chmod 0644 $(DESTDIR)$(BASHDIR)/sealpost $(DESTDIR)$(ZSHDIR)/_sealpost $(DESTDIR)$(FISHDIR)/sealpost.fish
-	install -m 0644 README.md CHANGELOG.md LICENSE-APACHE LICENSE-MIT $(wildcard docs/*.md) $(DESTDIR)$(DOCDIR)
-	install -m 0644 config/sealpost.toml $(DESTDIR)$(DOCDIR)/examples
-	cp -r $(wildcard config/*/) $(DESTDIR)$(DOCDIR)/examples
-	chmod -R u=rwX,go=rX $(DESTDIR)$(DOCDIR)
+	install -m 0644 README.md CHANGELOG.md LICENSE-APACHE LICENSE-MIT $(DESTDIR)$(DOCDIR)
+	install -m 0644 $(wildcard docs/*) $(DESTDIR)$(DOCDIR)/docs
+	cp -r config/sealpost.toml $(wildcard config/*/) $(DESTDIR)$(DATADIR)
+	chmod -R u=rwX,go=rX $(DESTDIR)$(DOCDIR) $(DESTDIR)$(DATADIR)
 	@$(if $(DESTDIR),:,echo "make install: systemctl daemon-reload, then see docs/install.md")
 
 # The configuration and the queue stay.
@@ -104,9 +106,10 @@ uninstall:
 	@$(if $(DESTDIR),:,systemctl disable --now sealpost.socket sealpost.service 2>/dev/null || :)
 	rm -f $(DESTDIR)$(SBINDIR)/sealpost $(DESTDIR)$(UNITDIR)/sealpost.service \
 	    $(patsubst systemd/%,$(DESTDIR)$(UNITDIR)/%,$(wildcard systemd/*.socket)) \
-	    $(DESTDIR)$(MANDIR)/sealpost.1 $(DESTDIR)$(MANDIR)/sealpost-*.1 \
+	    $(DESTDIR)$(MANDIR)/man1/sealpost.1 $(DESTDIR)$(MANDIR)/man1/sealpost-*.1 \
+	    $(DESTDIR)$(MANDIR)/man5/sealpost.toml.5 \
 	    $(DESTDIR)$(BASHDIR)/sealpost $(DESTDIR)$(ZSHDIR)/_sealpost $(DESTDIR)$(FISHDIR)/sealpost.fish
-	rm -rf $(DESTDIR)$(DOCDIR)
+	rm -rf $(DESTDIR)$(DOCDIR) $(DESTDIR)$(DATADIR)
 	@echo "make uninstall: kept: $(DESTDIR)/etc/sealpost $(DESTDIR)/var/lib/sealpost"
 
 # Another program than the release build: make deb BINARY=target/debug/sealpost

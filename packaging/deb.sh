@@ -34,7 +34,7 @@ doc=$root/usr/share/doc/sealpost
 install -m 0644 packaging/debian/copyright "$doc/copyright"
 rm "$doc"/LICENSE-*
 mv "$doc/CHANGELOG.md" "$doc/changelog"
-gzip -9n "$doc/changelog" "$root"/usr/share/man/man1/*.1
+gzip -9n "$doc/changelog" "$root"/usr/share/man/man?/*
 
 # What the program is linked with; without dpkg-dev, what a Debian has that it was built on or later.
 depends="libc6 (>= 2.34), libgcc-s1"
