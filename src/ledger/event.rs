@@ -1,6 +1,7 @@
 //! The log event `delivery`: one per recipient, with what every other record of it says.
 
-use super::{Decided, LogAddresses, channel};
+use super::LogAddresses;
+use super::count::{Decided, channel};
 use crate::clock;
 use crate::delivery::outcome::{DeliveryResult, Outcome, PossibleDuplicate};
 use crate::message::{Earlier, Message, Queued};

@@ -1,15 +1,16 @@
-//! The metrics: names, help, labels, buckets, and the series that exist before anything happened.
+//! The metrics: buckets, and the series that exist before anything happened.
 
+use super::families::*;
+use super::process::Process;
+use super::registrar::{Described, Registrar};
+use crate::clock;
 use crate::discovery::{FetchFailure, Refreshed, Sign, StsSource};
 use crate::policy::PolicySource;
 use prometheus::{
-    Encoder, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry, TextEncoder, core::Collector,
+    Encoder, Gauge, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
+    TextEncoder,
 };
-use std::time::UNIX_EPOCH;
-
-/// Prefix of every metric but `process_start_time_seconds`, whose name is Prometheus' own.
-const NAMESPACE: &str = "sealpost";
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// From the client's final dot to the outcome, seconds; beyond `relay.dot_deadline` there is nothing.
 const DELIVERY_BUCKETS: &[f64] = &[
@@ -28,6 +29,7 @@ const HANDSHAKE_BUCKETS: &[f64] = &[
 #[derive(Debug)]
 pub(super) struct Metrics {
     registry: Registry,
+    pub(super) described: Vec<Described>,
     pub(super) deliveries: IntCounterVec,
     pub(super) plaintext: IntCounterVec,
     pub(super) tls_handshakes: IntCounterVec,
@@ -52,6 +54,7 @@ pub(super) struct Metrics {
     pub(super) sessions: IntGaugeVec,
     pub(super) upstream_connections: IntGaugeVec,
     pub(super) config_last_reload_successful: IntGauge,
+    pub(super) config_last_reload_success: Gauge,
     /// Absent while nobody wants DNSSEC.
     pub(super) dnssec_working: IntGaugeVec,
     pub(super) delivery_seconds: Histogram,
@@ -61,48 +64,50 @@ pub(super) struct Metrics {
 
 impl Metrics {
     pub(super) fn new() -> Self {
-        let registry = Registry::new();
-        let r = &registry;
-        let metrics = Self {
-            deliveries: counters(r, DELIVERIES),
-            plaintext: counters(r, PLAINTEXT),
-            tls_handshakes: counters(r, TLS_HANDSHAKES),
-            tls_failures: counters(r, TLS_FAILURES),
-            certificates: counters(r, CERTIFICATES),
-            policy_lookups: counters(r, POLICY_LOOKUPS),
-            policy_blocked: counters(r, POLICY_BLOCKED),
-            rule_deliveries: counters(r, RULE_DELIVERIES),
-            dns_queries: counters(r, DNS_QUERIES),
-            mta_sts_fetches: counters(r, MTA_STS_FETCHES),
-            mta_sts_refreshes: counters(r, MTA_STS_REFRESHES),
-            mta_sts_suspicions: counters(r, MTA_STS_SUSPICIONS),
-            mta_sts_cache_entries: gauges(r, MTA_STS_CACHE_ENTRIES),
-            queue_messages: gauges(r, QUEUE_MESSAGES),
-            queue_oldest_age: gauges(r, QUEUE_OLDEST_AGE),
-            notices: counters(r, NOTICES),
-            double_bounces: register(r, IntCounter::with_opts(DOUBLE_BOUNCES.opts())),
-            store_writable: gauges(r, STORE_WRITABLE),
-            store_commits: register(r, IntCounter::with_opts(STORE_COMMITS.opts())),
-            sessions: gauges(r, SESSIONS),
-            upstream_connections: gauges(r, UPSTREAM_CONNECTIONS),
-            delivery_seconds: histogram(r, DELIVERY_SECONDS, DELIVERY_BUCKETS),
-            policy_lookup_seconds: histogram(r, POLICY_LOOKUP_SECONDS, LOOKUP_BUCKETS),
-            tls_handshake_seconds: histogram(r, TLS_HANDSHAKE_SECONDS, HANDSHAKE_BUCKETS),
-            eight_bit_refused: register(r, IntCounter::with_opts(EIGHT_BIT_REFUSED.opts())),
-            dnssec_working: gauges(r, DNSSEC_WORKING),
-            config_last_reload_successful: register(
-                r,
-                IntGauge::with_opts(CONFIG_LAST_RELOAD_SUCCESSFUL.opts()),
-            ),
-            registry,
+        let r = Registrar::default();
+        r.gauges(BUILD_INFO)
+            .with_label_values(&[env!("CARGO_PKG_VERSION")])
+            .set(1);
+        r.register(Process::new());
+        let mut metrics = Self {
+            registry: Registry::default(),
+            described: Vec::new(),
+            deliveries: r.counters(DELIVERIES),
+            plaintext: r.counters(PLAINTEXT),
+            tls_handshakes: r.counters(TLS_HANDSHAKES),
+            tls_failures: r.counters(TLS_FAILURES),
+            certificates: r.counters(CERTIFICATES),
+            policy_lookups: r.counters(POLICY_LOOKUPS),
+            policy_blocked: r.counters(POLICY_BLOCKED),
+            rule_deliveries: r.counters(RULE_DELIVERIES),
+            dns_queries: r.counters(DNS_QUERIES),
+            mta_sts_fetches: r.counters(MTA_STS_FETCHES),
+            mta_sts_refreshes: r.counters(MTA_STS_REFRESHES),
+            mta_sts_suspicions: r.counters(MTA_STS_SUSPICIONS),
+            mta_sts_cache_entries: r.gauges(MTA_STS_CACHE_ENTRIES),
+            queue_messages: r.gauges(QUEUE_MESSAGES),
+            queue_oldest_age: r.gauges(QUEUE_OLDEST_AGE),
+            notices: r.counters(NOTICES),
+            double_bounces: r.counter(DOUBLE_BOUNCES),
+            store_writable: r.gauges(STORE_WRITABLE),
+            store_commits: r.counter(STORE_COMMITS),
+            sessions: r.gauges(SESSIONS),
+            upstream_connections: r.gauges(UPSTREAM_CONNECTIONS),
+            delivery_seconds: r.histogram(DELIVERY_SECONDS, DELIVERY_BUCKETS),
+            policy_lookup_seconds: r.histogram(POLICY_LOOKUP_SECONDS, LOOKUP_BUCKETS),
+            tls_handshake_seconds: r.histogram(TLS_HANDSHAKE_SECONDS, HANDSHAKE_BUCKETS),
+            eight_bit_refused: r.counter(EIGHT_BIT_REFUSED),
+            dnssec_working: r.gauges(DNSSEC_WORKING),
+            config_last_reload_successful: r.gauge(CONFIG_LAST_RELOAD_SUCCESSFUL),
+            config_last_reload_success: r.real_gauge(CONFIG_LAST_RELOAD_SUCCESS),
         };
+        (metrics.registry, metrics.described) = r.finish();
         metrics.begin();
         metrics
     }
 
     /// Starts at zero what alerts watch: a `rate()` does not see a series' first value.
     fn begin(&self) {
-        describe_process(&self.registry);
         for result in RESULTS {
             for tls in TLS {
                 self.deliveries
@@ -159,6 +164,7 @@ impl Metrics {
             self.upstream_connections.with_label_values(&[state]);
         }
         self.config_last_reload_successful.set(1);
+        self.configuration_read(clock::now());
     }
 
     fn begin_queue(&self) {
@@ -171,6 +177,12 @@ impl Metrics {
         for action in ["failed", "delayed", "relayed"] {
             self.notices.with_label_values(&[action]);
         }
+    }
+
+    /// The configuration in force is of this time.
+    pub(super) fn configuration_read(&self, now: SystemTime) {
+        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.config_last_reload_success.set(now.as_secs_f64());
     }
 
     pub(super) fn announce_rule(&self, name: &str) {
@@ -223,193 +235,4 @@ pub(super) fn key_label(key: &str) -> &'static str {
         None if key.starts_with("rsa") => "rsa-other",
         None => "other",
     }
-}
-
-fn describe_process(registry: &Registry) {
-    let info = gauges(registry, BUILD_INFO);
-    info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-    let help = "Start time of the process since the unix epoch in seconds";
-    let opts = Opts::new("process_start_time_seconds", help);
-    let started = register(registry, Gauge::with_opts(opts));
-    let now = crate::clock::now().duration_since(UNIX_EPOCH);
-    started.set(now.unwrap_or_default().as_secs_f64());
-}
-
-/// Metrics of one name.
-struct Family {
-    name: &'static str,
-    help: &'static str,
-    labels: &'static [&'static str],
-}
-
-const DELIVERIES: Family = Family {
-    name: "deliveries_total",
-    help: "Recipients by outcome; policy is where the policy in force came from",
-    labels: &["result", "policy", "level", "tls", "authenticated"],
-};
-const PLAINTEXT: Family = Family {
-    name: "plaintext_total",
-    help: "Recipients whose mail went out unencrypted, and why",
-    labels: &["cause"],
-};
-const TLS_HANDSHAKES: Family = Family {
-    name: "tls_handshakes_total",
-    help: "Finished TLS handshakes with MX hosts",
-    labels: &["version", "cipher", "group", "resumed"],
-};
-const TLS_FAILURES: Family = Family {
-    name: "tls_failures_total",
-    help: "Connections to MX hosts on which TLS failed, by RFC 8460 result type; enforced: whether that kept mail back",
-    labels: &["reason", "policy", "enforced"],
-};
-const CERTIFICATES: Family = Family {
-    name: "certificates_total",
-    help: "Certificates of MX hosts, once per connection, by what a full WebPKI check finds wrong",
-    labels: &["problem", "key"],
-};
-const POLICY_LOOKUPS: Family = Family {
-    name: "policy_lookups_total",
-    help: "Policy decisions for destinations, by where the policy came from",
-    labels: &["source", "result"],
-};
-const POLICY_BLOCKED: Family = Family {
-    name: "policy_blocked_total",
-    help: "Recipients whose mail was held back by a TLS policy, by RFC 8460 result type",
-    labels: &["policy", "reason"],
-};
-const RULE_DELIVERIES: Family = Family {
-    name: "rule_deliveries_total",
-    help: "Recipients by outcome, under rules that have a name",
-    labels: &["rule", "result", "tls"],
-};
-const DNS_QUERIES: Family = Family {
-    name: "dns_queries_total",
-    help: "Questions that went to a DNS server",
-    labels: &["type", "result"],
-};
-const MTA_STS_FETCHES: Family = Family {
-    name: "mta_sts_fetches_total",
-    help: "Fetches of MTA-STS policies: ok, or the RFC 8460 result type of the failure",
-    labels: &["result"],
-};
-const MTA_STS_REFRESHES: Family = Family {
-    name: "mta_sts_refreshes_total",
-    help: "Remembered MTA-STS policies that were due to be fetched anew, by what came of it",
-    labels: &["result"],
-};
-const MTA_STS_SUSPICIONS: Family = Family {
-    name: "mta_sts_downgrade_suspicions_total",
-    help: "Signs that an enforced MTA-STS policy is to be got rid of, once an hour for a domain",
-    labels: &["sign"],
-};
-const MTA_STS_CACHE_ENTRIES: Family = Family {
-    name: "mta_sts_cache_entries",
-    help: "MTA-STS policies in the store; absent until it was counted, and without a store",
-    labels: &[],
-};
-const QUEUE_MESSAGES: Family = Family {
-    name: "queue_messages",
-    help: "Messages in the queue",
-    labels: &["state"],
-};
-const QUEUE_OLDEST_AGE: Family = Family {
-    name: "queue_oldest_age_seconds",
-    help: "Time since the oldest message in the queue was received; 0 without one",
-    labels: &["state"],
-};
-const NOTICES: Family = Family {
-    name: "notices_total",
-    help: "Delivery status notifications to senders, by RFC 3464 action",
-    labels: &["action"],
-};
-const DOUBLE_BOUNCES: Family = Family {
-    name: "double_bounces_total",
-    help: "Recipients whose mail failed and whose sender could not be told",
-    labels: &[],
-};
-const STORE_WRITABLE: Family = Family {
-    name: "store_writable",
-    help: "Whether mail can be kept in the queue: 1 or 0",
-    labels: &[],
-};
-const STORE_COMMITS: Family = Family {
-    name: "store_commits_total",
-    help: "Transactions of the store, each of which waits once for the disk; messages that arrive together share one",
-    labels: &[],
-};
-const SESSIONS: Family = Family {
-    name: "sessions",
-    help: "Sessions of clients that are open",
-    labels: &["protocol"],
-};
-const UPSTREAM_CONNECTIONS: Family = Family {
-    name: "upstream_connections",
-    help: "Connections to MX hosts that are open",
-    labels: &["state"],
-};
-const DELIVERY_SECONDS: Family = Family {
-    name: "delivery_seconds",
-    help: "Time from a client's final dot to a recipient's outcome",
-    labels: &[],
-};
-const POLICY_LOOKUP_SECONDS: Family = Family {
-    name: "policy_lookup_seconds",
-    help: "Time to find out the policy of a destination",
-    labels: &[],
-};
-const TLS_HANDSHAKE_SECONDS: Family = Family {
-    name: "tls_handshake_seconds",
-    help: "Time of finished TLS handshakes with MX hosts",
-    labels: &[],
-};
-const EIGHT_BIT_REFUSED: Family = Family {
-    name: "eightbit_refused_total",
-    help: "Recipients refused because content has 8-bit octets and no MX host takes them",
-    labels: &[],
-};
-const CONFIG_LAST_RELOAD_SUCCESSFUL: Family = Family {
-    name: "config_last_reload_successful",
-    help: "Whether the last reload of the configuration succeeded: 1 or 0",
-    labels: &[],
-};
-const DNSSEC_WORKING: Family = Family {
-    name: "dnssec_working",
-    help: "Whether the last probe of the root could be validated: 1 or 0; absent with dns.dnssec = \"off\"",
-    labels: &[],
-};
-const BUILD_INFO: Family = Family {
-    name: "build_info",
-    help: "What is running; always 1",
-    labels: &["version"],
-};
-
-impl Family {
-    fn opts(&self) -> Opts {
-        Opts::new(self.name, self.help).namespace(NAMESPACE)
-    }
-}
-
-fn counters(registry: &Registry, family: Family) -> IntCounterVec {
-    register(registry, IntCounterVec::new(family.opts(), family.labels))
-}
-
-fn gauges(registry: &Registry, family: Family) -> IntGaugeVec {
-    register(registry, IntGaugeVec::new(family.opts(), family.labels))
-}
-
-fn histogram(registry: &Registry, family: Family, buckets: &[f64]) -> Histogram {
-    let opts = HistogramOpts::from(family.opts()).buckets(buckets.to_vec());
-    register(registry, Histogram::with_opts(opts))
-}
-
-fn register<C: Collector + Clone + 'static>(
-    registry: &Registry,
-    metric: prometheus::Result<C>,
-) -> C {
-    // Names, labels and buckets are constants of this file: a bad one fails every test of the ledger.
-    let metric = metric.expect("the metric is well-formed");
-    // A name given twice likewise.
-    let registered = registry.register(Box::new(metric.clone()));
-    registered.expect("the metric is registered once");
-    metric
 }

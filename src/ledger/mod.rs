@@ -4,19 +4,25 @@
 //! that they cannot contradict each other. No label ever carries a domain, an address or a host:
 //! strangers choose those.
 
+mod configuration;
+mod count;
 mod custody;
 mod event;
+mod families;
 mod metrics;
 mod observe;
+mod process;
 mod queue;
+mod registrar;
 mod sts;
 
-use crate::delivery::outcome::{Channel, DeliveryResult, Outcome, PossibleDuplicate, Reached, Via};
+pub use registrar::Described;
+
+use crate::delivery::outcome::{DeliveryResult, Outcome, PossibleDuplicate, Reached};
 use crate::delivery::{Enforced, WouldBlock};
 use crate::message::{Message, MessageId};
 use crate::policy::{AuditPurpose, DeferReason, PolicySource, TlsFailure};
 use crate::smtp::envelope::{Envelope, Recipient};
-use crate::smtp::extensions::Extension;
 use crate::smtp::reply::{Reply, Severity};
 use crate::tls::TlsSeen;
 use event::Mail;
@@ -154,14 +160,6 @@ impl Ledger {
         }
     }
 
-    /// Starts the series of each named rule at zero, so that alerts can watch a partner before the
-    /// first mail. Called at start and after each reload.
-    pub fn announce_rules<'a>(&self, names: impl IntoIterator<Item = &'a str>) {
-        for name in names {
-            self.metrics.announce_rule(name);
-        }
-    }
-
     /// One event, and all counters, for one recipient's outcome.
     pub fn delivery(&self, event: &DeliveryEvent<'_>) {
         self.count(event.outcome, event.rule_name, event.elapsed);
@@ -203,44 +201,6 @@ impl Ledger {
         for recipient in &refusal.envelope.recipients {
             self.count(&outcome, None, Duration::ZERO);
             event::tell(&mail, recipient, &outcome, Duration::ZERO, self.addresses());
-        }
-    }
-
-    fn count(&self, outcome: &Outcome, rule_name: Option<&str>, elapsed: Duration) {
-        let metrics = &self.metrics;
-        let result = outcome.result.as_str();
-        let Decided {
-            policy,
-            level,
-            tls,
-            authenticated,
-        } = Decided::of(outcome);
-        metrics
-            .deliveries
-            .with_label_values(&[result, policy, level, tls, authenticated])
-            .inc();
-        metrics.delivery_seconds.observe(elapsed.as_secs_f64());
-        let delivered = outcome.result == DeliveryResult::Delivered;
-        if let (true, Some(via)) = (delivered, &outcome.via)
-            && let Channel::Plaintext(cause) = &via.channel
-        {
-            metrics.plaintext.with_label_values(&[cause.as_str()]).inc();
-        }
-        if let Some(rule) = rule_name {
-            metrics
-                .rule_deliveries
-                .with_label_values(&[rule, result, tls])
-                .inc();
-        }
-        let refused = outcome.result == DeliveryResult::Rejected;
-        if refused && outcome.missing == Some(Extension::EightBitMime) {
-            metrics.eight_bit_refused.inc();
-        }
-        if let (false, Some(block)) = (delivered, &outcome.blocked) {
-            metrics
-                .policy_blocked
-                .with_label_values(&[block.policy.as_str(), block.reason])
-                .inc();
         }
     }
 
@@ -356,64 +316,14 @@ impl Ledger {
         );
     }
 
-    /// A reload of the configuration; an error is a sentence with file, line and column.
-    pub fn reload(&self, result: Result<(), &str>) {
-        let gauge = &self.metrics.config_last_reload_successful;
-        match result {
-            Ok(()) => {
-                gauge.set(1);
-                tracing::info!(target: "sealpost::config", "configuration reloaded");
-            }
-            Err(problem) => {
-                gauge.set(0);
-                tracing::error!(
-                    target: "sealpost::config",
-                    problem,
-                    "configuration not reloaded, the old one stays in force",
-                );
-            }
-        }
+    /// What each metric is, also of those that have no value yet.
+    pub fn described(&self) -> &[Described] {
+        &self.metrics.described
     }
 
     /// All metrics in Prometheus' text format, version 0.0.4.
     pub fn render(&self) -> String {
         self.metrics.render()
-    }
-}
-
-/// The labels of an outcome.
-struct Decided {
-    policy: &'static str,
-    level: &'static str,
-    tls: &'static str,
-    authenticated: &'static str,
-}
-
-/// `policy` and `level` of an outcome that came before any policy was decided, as when the domain
-/// does not exist.
-const UNDECIDED: &str = "undecided";
-
-impl Decided {
-    fn of(outcome: &Outcome) -> Self {
-        let via = outcome.via.as_deref();
-        let policy = via
-            .map(|via| via.policy)
-            .or(outcome.blocked.as_ref().map(|block| block.policy));
-        let seen = via.and_then(channel);
-        Self {
-            policy: policy.map_or(UNDECIDED, PolicySource::as_str),
-            level: via.map_or(UNDECIDED, |via| via.level.as_str()),
-            tls: seen.map_or("none", |seen| seen.version.as_str()),
-            authenticated: seen.map_or("none", |seen| seen.authenticated.as_str()),
-        }
-    }
-}
-
-/// What TLS brought, if the channel was TLS.
-fn channel(via: &Via) -> Option<&TlsSeen> {
-    match &via.channel {
-        Channel::Tls(seen) => Some(seen),
-        Channel::Plaintext(_) | Channel::None => None,
     }
 }
 

@@ -1,9 +1,10 @@
 use super::event::{Mail, tell};
 use super::*;
-use crate::delivery::outcome::{Dsn, PlaintextCause, PolicyBlock, PossibleDuplicate};
+use crate::delivery::outcome::{Channel, Dsn, PlaintextCause, PolicyBlock, PossibleDuplicate, Via};
 use crate::names::{DomainName, MxHost};
 use crate::policy::{CertificateProblem, Level, TlsVersion};
 use crate::smtp::address::{MailDomain, Mailbox, ReversePath};
+use crate::smtp::extensions::Extension;
 use crate::smtp::reply::Reply;
 use crate::smtp::status::EnhancedStatus;
 use crate::tls::{Authenticated, Resumed};
