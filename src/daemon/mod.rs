@@ -22,6 +22,7 @@
 //! | `MTA-STS policies` | time, the store, the end |
 //! | `preload` | the store |
 //! | `store check` | the disk, the end |
+//! | `hosts with TLS` | time, the store, the end |
 //! | `left behind` | the disk, the end |
 //! | `queue`, `queue sweeps`, `room in the queue` | time, the store, the shutdown's beginning |
 //! | `admin`, `admin socket` | HTTP connections, the end |
@@ -42,6 +43,7 @@ pub mod signals;
 mod store_check;
 pub mod tasks;
 mod tls_failures;
+mod tls_hosts;
 
 pub use listeners::Listen;
 pub use logging::Format;

@@ -4,7 +4,7 @@ use super::dnssec::Watch;
 use super::limits::Lowered;
 use super::policies::Witness;
 use super::run::{Common, Context, Program, RestartKey, StartError};
-use super::{Format, Listen, Tasks, control, queue, store_check, tls_failures};
+use super::{Format, Listen, Tasks, control, queue, store_check, tls_failures, tls_hosts};
 use crate::clock;
 use crate::config::{Config, LogFormat};
 use crate::delivery::{Courier, TlsFailureStore, TlsMemory};
@@ -167,9 +167,8 @@ impl Program for Sealpost {
         // What is known from earlier runs is done without where it cannot be read; what is to be kept is not.
         let known = store.clone().filter(Store::is_readable);
         let memory = remember(known.as_ref(), &context, &background.tasks).await;
-        if let Some(store) = known.clone() {
-            let health = context.health.clone();
-            background.spawn("store check", |end| store_check::run(store, health, end));
+        if let Some(store) = &known {
+            look_after(store, &context, &background).await;
         }
         let courier = Courier::new(
             &config.delivery,
@@ -310,6 +309,19 @@ fn spool_directory(state_dir: &Path) -> PathBuf {
         "state_dir cannot be written to: large messages go elsewhere on their way",
     );
     instead
+}
+
+/// What is to be done with a store that can be read.
+async fn look_after(store: &Store, context: &Context, background: &Background) {
+    let (health, ledger) = (&context.health, &context.ledger);
+    tls_hosts::restore(store, ledger).await;
+    let keeping = (store.clone(), health.clone());
+    background.spawn("hosts with TLS", |end| {
+        tls_hosts::keep(keeping, ledger.clone(), end)
+    });
+    background.spawn("store check", |end| {
+        store_check::run(store.clone(), health.clone(), end)
+    });
 }
 
 async fn remember(store: Option<&Store>, context: &Context, background: &Tasks) -> TlsMemory {

@@ -29,6 +29,7 @@ pub(super) fn judge(
         authenticated: *verdict.as_ref().unwrap_or(&Authenticated::None),
         problem,
         key: plan.tls.key_kind(session),
+        expires: session.expires(),
     };
     plan.observer.handshake(&seen, elapsed);
     if let Err(failure) = verdict {

@@ -5,11 +5,13 @@ use crate::clock;
 
 impl Ledger {
     /// Starts the series of each named rule at zero, so that alerts can watch a partner before the
-    /// first mail. Called at start and after each reload.
+    /// first mail; what is known of the certificates under other names is forgotten. Called at start and after each reload.
     pub fn announce_rules<'a>(&self, names: impl IntoIterator<Item = &'a str>) {
-        for name in names {
+        let names: Vec<&str> = names.into_iter().collect();
+        for name in &names {
             self.metrics.announce_rule(name);
         }
+        self.metrics.rule_certificates.announce(&names);
     }
 
     /// A reload of the configuration; an error is a sentence with file, line and column.

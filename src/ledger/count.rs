@@ -1,6 +1,7 @@
 //! What an outcome adds to the counters.
 
 use super::Ledger;
+use crate::clock;
 use crate::delivery::outcome::{Channel, DeliveryResult, Outcome, Via};
 use crate::policy::PolicySource;
 use crate::smtp::extensions::Extension;
@@ -33,6 +34,9 @@ impl Ledger {
                 .rule_deliveries
                 .with_label_values(&[rule, result, tls])
                 .inc();
+            if let Some(via) = &outcome.via {
+                metrics.rule_certificates.met(rule, via, clock::now());
+            }
         }
         let refused = outcome.result == DeliveryResult::Rejected;
         if refused && outcome.missing == Some(Extension::EightBitMime) {

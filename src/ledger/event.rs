@@ -188,7 +188,7 @@ pub(super) fn address(address: &impl ToString, how: LogAddresses) -> String {
 }
 
 /// The domain as looked up, in A-labels.
-fn domain(domain: &MailDomain) -> Cow<'_, str> {
+pub(super) fn domain(domain: &MailDomain) -> Cow<'_, str> {
     match domain {
         MailDomain::Name { ascii, .. } => ascii.as_str().into(),
         MailDomain::Literal(_) => domain.to_string().into(),

@@ -17,6 +17,11 @@ pub(super) const PLAINTEXT: Family = Family {
     help: "Recipients whose mail went out unencrypted, and why",
     labels: &["cause"],
 };
+pub(super) const PLAINTEXT_AFTER_TLS: Family = Family {
+    name: "plaintext_after_tls_total",
+    help: "Recipients whose mail went out unencrypted to an MX host that had TLS in the last 30 days, and why",
+    labels: &["cause"],
+};
 pub(super) const TLS_HANDSHAKES: Family = Family {
     name: "tls_handshakes_total",
     help: "Finished TLS handshakes with MX hosts",
@@ -46,6 +51,11 @@ pub(super) const RULE_DELIVERIES: Family = Family {
     name: "rule_deliveries_total",
     help: "Recipients by outcome, under rules that have a name",
     labels: &["rule", "result", "tls"],
+};
+pub(super) const RULE_CERTIFICATE_EXPIRY: Family = Family {
+    name: "rule_certificate_expiry_timestamp_seconds",
+    help: "When the first certificate expires of those seen in the last 7 days under a rule that has a name",
+    labels: &["rule"],
 };
 pub(super) const DNS_QUERIES: Family = Family {
     name: "dns_queries_total",

@@ -3,6 +3,7 @@
 use super::families::*;
 use super::process::Process;
 use super::registrar::{Described, Registrar};
+use super::rule_certificates::RuleCertificates;
 use crate::clock;
 use crate::discovery::{FetchFailure, Refreshed, Sign, StsSource};
 use crate::policy::PolicySource;
@@ -32,12 +33,14 @@ pub(super) struct Metrics {
     pub(super) described: Vec<Described>,
     pub(super) deliveries: IntCounterVec,
     pub(super) plaintext: IntCounterVec,
+    pub(super) plaintext_after_tls: IntCounterVec,
     pub(super) tls_handshakes: IntCounterVec,
     pub(super) tls_failures: IntCounterVec,
     pub(super) certificates: IntCounterVec,
     pub(super) policy_lookups: IntCounterVec,
     pub(super) policy_blocked: IntCounterVec,
     pub(super) rule_deliveries: IntCounterVec,
+    pub(super) rule_certificates: RuleCertificates,
     pub(super) dns_queries: IntCounterVec,
     pub(super) mta_sts_fetches: IntCounterVec,
     pub(super) mta_sts_refreshes: IntCounterVec,
@@ -74,12 +77,14 @@ impl Metrics {
             described: Vec::new(),
             deliveries: r.counters(DELIVERIES),
             plaintext: r.counters(PLAINTEXT),
+            plaintext_after_tls: r.counters(PLAINTEXT_AFTER_TLS),
             tls_handshakes: r.counters(TLS_HANDSHAKES),
             tls_failures: r.counters(TLS_FAILURES),
             certificates: r.counters(CERTIFICATES),
             policy_lookups: r.counters(POLICY_LOOKUPS),
             policy_blocked: r.counters(POLICY_BLOCKED),
             rule_deliveries: r.counters(RULE_DELIVERIES),
+            rule_certificates: r.register(RuleCertificates::new()),
             dns_queries: r.counters(DNS_QUERIES),
             mta_sts_fetches: r.counters(MTA_STS_FETCHES),
             mta_sts_refreshes: r.counters(MTA_STS_REFRESHES),
@@ -116,6 +121,9 @@ impl Metrics {
         }
         for cause in ["no_starttls", "tls_failed", "policy_none"] {
             self.plaintext.with_label_values(&[cause]);
+        }
+        for cause in ["no_starttls", "tls_failed"] {
+            self.plaintext_after_tls.with_label_values(&[cause]);
         }
         for reason in REASONS {
             for policy in [

@@ -14,9 +14,12 @@ mod observe;
 mod process;
 mod queue;
 mod registrar;
+mod rule_certificates;
 mod sts;
+mod tls_hosts;
 
 pub use registrar::Described;
+pub use tls_hosts::{TlsHost, TlsHosts};
 
 use crate::delivery::outcome::{DeliveryResult, Outcome, PossibleDuplicate, Reached};
 use crate::delivery::{Enforced, WouldBlock};
@@ -36,6 +39,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Clone)]
 pub struct Ledger {
     metrics: Arc<Metrics>,
+    tls_hosts: Arc<TlsHosts>,
     /// Whether addresses are hashed.
     hash: Arc<AtomicBool>,
     /// When [`Self::second_recipient`] said something last.
@@ -138,6 +142,7 @@ impl Ledger {
     pub fn new(addresses: LogAddresses) -> Self {
         let ledger = Self {
             metrics: Arc::new(Metrics::new()),
+            tls_hosts: Arc::default(),
             hash: Arc::new(AtomicBool::new(false)),
             warned: Arc::default(),
             told_unreadable: Arc::default(),
@@ -163,6 +168,7 @@ impl Ledger {
     /// One event, and all counters, for one recipient's outcome.
     pub fn delivery(&self, event: &DeliveryEvent<'_>) {
         self.count(event.outcome, event.rule_name, event.elapsed);
+        self.watch_channel(event);
         event::tell(
             &Mail::of(event.message),
             event.recipient,

@@ -104,7 +104,7 @@ fn seconds(time: TimeVal) -> f64 {
     time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6
 }
 
-/// The number of a line such as `VmRSS:	   12345 kB` (proc_pid_status(5)).
+/// The number of a line such as `VmRSS: 12345 kB` (proc_pid_status(5)).
 fn amount(status: &str, field: &str) -> Option<i64> {
     let line = status.lines().find_map(|line| line.strip_prefix(field))?;
     line.split_whitespace().next()?.parse().ok()

@@ -4,8 +4,8 @@ use super::families::Family;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricType;
 use prometheus::{
-    Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry,
+    Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
 };
 use std::cell::RefCell;
 
@@ -53,10 +53,6 @@ impl Registrar {
     }
 
     /// For times and other fractions.
-    pub(super) fn real_gauges(&self, family: Family) -> GaugeVec {
-        self.register(GaugeVec::new(family.opts(), family.labels))
-    }
-
     pub(super) fn real_gauge(&self, family: Family) -> Gauge {
         self.register(Gauge::with_opts(family.opts()))
     }
@@ -86,7 +82,7 @@ impl Registrar {
 }
 
 impl Family {
-    fn opts(&self) -> Opts {
+    pub(super) fn opts(&self) -> Opts {
         Opts::new(self.name, self.help).namespace(NAMESPACE)
     }
 }

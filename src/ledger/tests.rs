@@ -44,6 +44,7 @@ fn seen() -> TlsSeen {
         authenticated: Authenticated::WebPki,
         problem: None,
         key: "p256".into(),
+        expires: Some(2_000_000_000),
     }
 }
 

@@ -13,11 +13,13 @@ mod policies;
 pub mod queue;
 mod reader;
 mod schema;
+mod tls_hosts;
 mod writer;
 
 pub use error::StoreError;
 pub use failures::RememberedFailure;
 pub use policies::StoredPolicy;
+pub use tls_hosts::RememberedTls;
 
 use crate::clock;
 use reader::Reading;

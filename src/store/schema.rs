@@ -14,7 +14,7 @@ use std::time::Duration;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Each step brings the schema from its index to the next number (`user_version`). Steps are only added.
-pub(super) const STEPS: [&str; 3] = [
+pub(super) const STEPS: [&str; 4] = [
     "
     CREATE TABLE tls_failure (
         mx    TEXT    NOT NULL,
@@ -85,6 +85,13 @@ pub(super) const STEPS: [&str; 3] = [
     INSERT INTO identity (id) VALUES (lower(hex(randomblob(8))));
     CREATE TABLE touched (times INTEGER NOT NULL) STRICT; -- one row
     INSERT INTO touched (times) VALUES (0);
+",
+    "
+    CREATE TABLE tls_host (
+        host TEXT    NOT NULL PRIMARY KEY,
+        last INTEGER NOT NULL -- UNIX seconds
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX tls_host_last ON tls_host (last);
 ",
 ];
 

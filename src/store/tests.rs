@@ -182,7 +182,7 @@ fn a_newer_schema_is_left_alone() {
         Store::open(&path).unwrap_err(),
         StoreError::Newer {
             found: 99,
-            known: 3
+            known: 4
         }
     );
 }
@@ -212,7 +212,7 @@ async fn an_older_schema_is_brought_up_to_date() {
         .unwrap()
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .unwrap();
-    assert_eq!(version, 3);
+    assert_eq!(version, 4);
 }
 
 #[tokio::test]
@@ -269,3 +269,23 @@ mod operate;
 mod policies;
 mod queue;
 mod threads;
+
+#[tokio::test]
+async fn hosts_with_tls_are_remembered_until_they_are_too_old() {
+    let (_directory, path) = place();
+    let host = |host: &str, last| RememberedTls {
+        host: host.into(),
+        last,
+    };
+    let store = Store::open(&path).unwrap();
+    let hosts = vec![host("old.test", 1), host("a.test", 5), host("b.test", 6)];
+    store.remember_tls_hosts(hosts, 0).await.unwrap();
+    let hosts = vec![host("a.test", 9)];
+    store.remember_tls_hosts(hosts, 5).await.unwrap();
+    store.close().await;
+    let store = Store::open(&path).unwrap();
+    let (a, b) = (host("a.test", 9), host("b.test", 6));
+    assert_eq!(store.tls_hosts(9).await, Ok(vec![a.clone(), b]));
+    assert_eq!(store.tls_hosts(1).await, Ok(vec![a]));
+    store.close().await;
+}

@@ -46,6 +46,8 @@ pub struct TlsSeen {
     pub problem: Option<CertificateProblem>,
     /// `rsa2048`, `p256`, ...; bounded, fit for a label.
     pub key: Arc<str>,
+    /// The last second of the leaf certificate's validity, in UNIX time.
+    pub expires: Option<i64>,
 }
 
 /// Whether the session continues an earlier one.
@@ -119,6 +121,14 @@ pub struct TlsSession {
     pub resumed: Resumed,
     /// The peer's chain, leaf first; a resumed session has it too.
     pub chain: Vec<CertificateDer<'static>>,
+}
+
+impl TlsSession {
+    /// The last second of the leaf certificate's validity, in UNIX time.
+    pub fn expires(&self) -> Option<i64> {
+        let validity = certificate::validity(self.chain.first()?)?;
+        Some(*validity.end())
+    }
 }
 
 /// Why `[tls]` cannot be used.
