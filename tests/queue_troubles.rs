@@ -6,6 +6,7 @@
 
 mod support;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -324,6 +325,61 @@ async fn mail_expires_also_if_the_fault_is_ours() {
                 .is_some_and(|r| r.contains("given up"))
     };
     world.daemon.wait_log(given_up).await;
+}
+
+/// A message whose content has a file of its own.
+fn large(subject: &str) -> Vec<u8> {
+    let header = format!("Subject: {subject}\r\n\r\n");
+    [header.as_bytes(), &b"0123456789\r\n".repeat(30_000)].concat()
+}
+
+/// The files of large contents.
+fn files(world: &World) -> Vec<PathBuf> {
+    let inside = |place: PathBuf| std::fs::read_dir(place).unwrap().flatten();
+    let queue = inside(world.daemon.directory().join("queue"));
+    queue
+        .flat_map(|of| inside(of.path()))
+        .map(|file| file.path())
+        .collect()
+}
+
+fn notices(world: &World) -> Vec<String> {
+    let messages = world.mx("home.test").messages();
+    messages.iter().map(lab::mx::Message::text).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_cannot_be_read_holds_up_no_other_notice() {
+    let world = queueing()
+        .config("[queue]\nretry = ['1h']\ndelay_warning = '2s'\nexpire = '5s'")
+        .domain("dead.test", Script::refused())
+        .start()
+        .await;
+    let mut client = world.smtp().await;
+    let mut mail = async |from: &str, content: &[u8]| {
+        let reply = client.mail(from, &["x@dead.test"], content).await.unwrap();
+        assert_eq!(reply.code, 250, "{reply}");
+    };
+    mail("first@client.test", &large("first")).await;
+    let file = files(&world).remove(0);
+    mail("second@client.test", CONTENT).await;
+    // It can be opened, and not be read: as where the disk has a fault.
+    std::fs::remove_file(&file).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    assert!(world.mx("home.test").wait_for_messages(3).await);
+    let all = notices(&world);
+    let about = |action: &str, to: &str| {
+        let is_it = |text: &&String| {
+            text.contains(&format!("Action: {action}")) && text.contains(&format!("To: <{to}>"))
+        };
+        all.iter().filter(is_it).count()
+    };
+    assert_eq!(about("delayed", "first@client.test"), 1, "{all:?}");
+    assert_eq!(about("delayed", "second@client.test"), 1, "{all:?}");
+    assert_eq!(about("failed", "second@client.test"), 1, "{all:?}");
+    // It is not thrown away.
+    let list = queue(&world, &["list"]).stdout;
+    assert!(list.contains("first@client.test"), "{list}");
 }
 
 /// How long a backlog takes once its host is there.

@@ -30,6 +30,8 @@ const COUNTING_SHARE: u32 = 20;
 struct Known {
     about: About,
     stored: StoredMessage,
+    /// Why its content cannot be read now; it may be a moment later.
+    problem: Option<String>,
 }
 
 impl Queue {
@@ -40,11 +42,10 @@ impl Queue {
             let mut count_again = Instant::now();
             let mut place = START;
             loop {
-                let swept = match self.warn_all().await {
-                    Ok(()) => self.expire_some(place).await,
-                    Err(error) => Err(error),
-                };
-                place = swept.unwrap_or_else(|error| {
+                if let Err(error) = self.warn_all().await {
+                    self.parts.ledger.queue_unreadable(&error);
+                }
+                place = self.expire_some(place).await.unwrap_or_else(|error| {
                     self.parts.ledger.queue_unreadable(&error);
                     START
                 });
@@ -77,7 +78,8 @@ impl Queue {
         Ok(())
     }
 
-    /// Some of those whose time is over, from this place on; where to go on.
+    /// Some of those whose time is over, from this place on; where to go on. Who cannot be told of now is passed by
+    /// until the next round.
     async fn expire_some(&self, mut place: (Millis, i64)) -> Result<(Millis, i64), StoreError> {
         for _ in 0..PAGES {
             let over = self.parts.store.expired(now(), place, STEP).await?;
@@ -86,7 +88,15 @@ impl Queue {
             };
             place = (last.expires, last.number);
             for message in over {
-                self.expire(message).await?;
+                let id = message.id.clone();
+                match self.expire(message).await {
+                    Ok(()) => {}
+                    Err(error @ (StoreError::Full | StoreError::Closed)) => return Err(error),
+                    Err(error) => {
+                        let error = StoreError::Io(format!("message {id}: {error}"));
+                        self.parts.ledger.queue_unreadable(&error);
+                    }
+                }
             }
         }
         Ok(place)
@@ -99,7 +109,11 @@ impl Queue {
             |recipient: &&StoredRecipient| recipient.progress.warn.is_some_and(|at| at <= now);
         let due: Vec<StoredRecipient> = stored.recipients.iter().filter(is_due).cloned().collect();
         let mut told = Gathered::default();
-        let known = self.known(stored).await?;
+        let known = self.known(stored).await;
+        if let Some(problem) = &known.problem {
+            // Its sender hears of it all the same, and who comes behind it does not wait.
+            self.parts.ledger.unreadable(&known.stored.id, problem);
+        }
         for recipient in &due {
             let reply = self.last_reply(recipient);
             if let Ok(parsed) = recipient_of(recipient) {
@@ -129,30 +143,48 @@ impl Queue {
             .filter(|recipient| self.is_hopeless(recipient))
             .cloned()
             .collect();
-        if over.is_empty() {
-            return Ok(());
+        // The destination may have been called again meanwhile.
+        match over.is_empty() {
+            true => Ok(()),
+            false => self.give_up_all(stored, &over, Provided::AllWait).await,
         }
-        let known = self.known(stored).await?;
+    }
+
+    /// Tells the sender that time is over for these recipients of a message, who are then forgotten; not if what is to
+    /// be told can only be read later.
+    pub(super) async fn give_up_all(
+        &self,
+        stored: StoredMessage,
+        over: &[StoredRecipient],
+        provided: Provided,
+    ) -> Result<(), StoreError> {
+        let known = self.known(stored).await;
+        if let Some(problem) = known.problem {
+            return Err(StoreError::Io(problem));
+        }
         let mut told = Gathered::default();
-        for recipient in &over {
+        let mut lost = Vec::new();
+        for recipient in over {
             let reply = self.last_reply(recipient);
             match recipient_of(recipient) {
                 Ok(parsed) => {
-                    let (id, from) = (&known.stored.id, &known.about.from.path);
-                    let ledger = &self.parts.ledger;
-                    ledger.expired_in_store(id, from, &parsed, &reply);
+                    lost.push((parsed.clone(), reply.clone()));
                     told.failed(Told::of_kept(parsed, reply, &recipient.progress).expired());
                 }
                 Err(problem) => self.parts.ledger.unreadable(&known.stored.id, &problem),
             }
         }
         let notices = self.notices(&known.about, told, now()).await?;
+        let (id, from) = (&known.stored.id, &known.about.from.path);
+        for (recipient, reply) in &lost {
+            let ledger = &self.parts.ledger;
+            ledger.expired_in_store(id, from, recipient, reply);
+        }
         let settlement = Settlement {
             message: known.stored.number,
             done: over.iter().map(|recipient| recipient.number).collect(),
             notices,
-            // The destination may have been called again meanwhile.
-            provided: Provided::AllWait,
+            provided,
             ..Settlement::default()
         };
         self.write_down(settlement, &known.stored.id).await;
@@ -182,9 +214,8 @@ impl Queue {
         }
     }
 
-    /// What can be said of a message, also where something of it cannot be read any more. What may be read a moment
-    /// later is an error.
-    async fn known(&self, stored: StoredMessage) -> Result<Known, StoreError> {
+    /// What can be said of a message, also where something of it cannot be read.
+    async fn known(&self, stored: StoredMessage) -> Known {
         let details = Details::from_json(&stored.details).unwrap_or_default();
         let facts = match details.facts(&stored.sender, stored.size) {
             Ok(facts) => Some(facts),
@@ -196,15 +227,17 @@ impl Queue {
             }
         };
         let eight_bit = facts.as_ref().map_or(EightBit::No, |facts| facts.eight_bit);
-        let content = match self.content(&stored, eight_bit).await {
-            Ok(content) => content,
+        let (content, problem) = match self.readable(&stored, eight_bit).await {
+            Ok(content) => (content, None),
             Err(ContentFault::Gone) => {
                 self.parts
                     .ledger
                     .unreadable(&stored.id, "its content is gone");
-                Content::from_octets(bytes::Bytes::new())
+                (Content::from_octets(bytes::Bytes::new()), None)
             }
-            Err(ContentFault::Unreadable(problem)) => return Err(StoreError::Io(problem)),
+            Err(ContentFault::Unreadable(problem)) => {
+                (Content::from_octets(bytes::Bytes::new()), Some(problem))
+            }
         };
         let nobody = MailFrom {
             path: ReversePath::Null,
@@ -231,7 +264,24 @@ impl Queue {
             until: None,
             content,
         };
-        Ok(Known { about, stored })
+        Known {
+            about,
+            stored,
+            problem,
+        }
+    }
+
+    /// A content of which at least the header can be read.
+    async fn readable(
+        &self,
+        stored: &StoredMessage,
+        eight_bit: EightBit,
+    ) -> Result<Content, ContentFault> {
+        let content = self.content(stored, eight_bit).await?;
+        match content.header().await {
+            Ok(_) => Ok(content),
+            Err(error) => Err(ContentFault::Unreadable(error.to_string())),
+        }
     }
 
     /// Counts what there is; how long that took.
