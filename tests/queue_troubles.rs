@@ -382,6 +382,39 @@ async fn a_file_that_cannot_be_read_holds_up_no_other_notice() {
     assert!(list.contains("first@client.test"), "{list}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn who_sent_what_is_gone_is_told_so_in_the_end() {
+    let deferring = Script::default().on(|moment| match moment.stage {
+        Stage::Rcpt => Act::reply(450, "4.2.2 mailbox full"),
+        _ => Act::Normal,
+    });
+    let world = queueing()
+        .config("[queue]\ndelay_warning = '0s'\nexpire = '3s'")
+        .domain("a.test", deferring)
+        .start()
+        .await;
+    let mut client = world.smtp().await;
+    let to = ["x@a.test"];
+    let reply = client
+        .mail("s@client.test", &to, &large("x"))
+        .await
+        .unwrap();
+    assert_eq!(reply.code, 250, "{reply}");
+    std::fs::remove_file(files(&world).remove(0)).unwrap();
+    assert!(world.mx("home.test").wait_for_messages(1).await);
+    let notice = notices(&world).remove(0).replace("\r\n ", " ");
+    for line in [
+        "To: <s@client.test>",
+        "Action: failed",
+        "Status: 5.4.7",
+        "its content is gone",
+    ] {
+        assert!(notice.contains(line), "{line}: {notice}");
+    }
+    world.daemon.at_rest().await;
+    assert_eq!(notices(&world).len(), 1);
+}
+
 /// How long a backlog takes once its host is there.
 async fn drain(recipients: &[&str]) -> Duration {
     const MESSAGES: usize = 100;

@@ -44,7 +44,7 @@ impl Ledger {
             to = &*super::event::address(&recipient.mailbox, self.addresses()),
             result = DeliveryResult::Rejected.as_str(),
             reply = &*super::event::hide(&last.to_string(), self.addresses()),
-            "given up without another attempt: the destination answers nobody",
+            "given up without another attempt: nobody answers there, or the message cannot be read",
         );
     }
 

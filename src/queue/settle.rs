@@ -11,7 +11,8 @@ use super::settings::millis;
 use crate::delivery::outcome::{DeliveryResult, Outcome, PossibleDuplicate, Reached};
 use crate::smtp::status::EnhancedStatus;
 use crate::store::queue::{
-    Emptied, Kept, Millis, Progress, Settlement, StoredMessage, StoredRecipient, Whereabouts,
+    Emptied, Kept, Millis, Progress, Provided, Settlement, StoredMessage, StoredRecipient,
+    Whereabouts,
 };
 use std::time::Duration;
 
@@ -180,24 +181,33 @@ impl Queue {
         self.write_down(settlement, &message.id).await;
     }
 
-    /// Mail that cannot be read is not thrown away: it is tried again, and the administrator is told.
-    pub(super) async fn cannot_read(&self, message: &StoredMessage, problem: &str) {
+    /// Mail that cannot be read is not thrown away: it is tried again, and the administrator is told; in the end, if it
+    /// never can be, its sender.
+    pub(super) async fn cannot_read(&self, mut message: StoredMessage, problem: &str) {
         self.parts.ledger.unreadable(&message.id, problem);
         let reply = format!("451 4.3.0 the message cannot be read from the queue: {problem}");
-        let kept = |recipient: &StoredRecipient| Kept {
+        for recipient in &mut message.recipients {
+            recipient.progress.reply = Some(reply.clone());
+            recipient.progress.host = None;
+        }
+        let (number, id) = (message.number, message.id.clone());
+        let recipients = message.recipients.clone();
+        if now() >= message.expires {
+            let given_up = self.give_up_all(message, &recipients, Provided::Nothing);
+            if given_up.await.is_ok() {
+                return;
+            }
+        }
+        let kept = |recipient: StoredRecipient| Kept {
             number: recipient.number,
-            progress: Progress {
-                reply: Some(reply.clone()),
-                host: None,
-                ..recipient.progress.clone()
-            },
+            progress: recipient.progress,
         };
         let settlement = Settlement {
-            message: message.number,
-            kept: message.recipients.iter().map(kept).collect(),
+            message: number,
+            kept: recipients.into_iter().map(kept).collect(),
             ..Settlement::default()
         };
-        self.write_down(settlement, &message.id).await;
+        self.write_down(settlement, &id).await;
     }
 }
 

@@ -113,7 +113,7 @@ impl Queue {
                 Err(problem) => {
                     // It may just have been dropped, content and all.
                     if let Some(message) = self.still_wanted(message, 1).await {
-                        self.cannot_read(&message, &problem).await;
+                        self.cannot_read(message, &problem).await;
                     }
                 }
             }
