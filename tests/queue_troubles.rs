@@ -101,6 +101,35 @@ async fn a_postmaster_who_cannot_be_reached_is_not_told_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_postmaster_whose_mail_goes_on_to_nobody_is_told_once() {
+    let refusing = Script::default().on(|moment| match moment.stage {
+        Stage::Rcpt => Act::reply(550, "5.7.1 we do not like it"),
+        _ => Act::Normal,
+    });
+    let world = queueing()
+        .config("[queue]\npostmaster = 'boss@home.test'")
+        .domain("elsewhere.test", refusing)
+        .start()
+        .await;
+    let mut client = world.smtp().await;
+    let mut bounce = async |content: &[u8]| {
+        let mail = client.mail("", &["boss@elsewhere.test"], content);
+        assert_eq!(mail.await.unwrap().code, 250);
+    };
+    bounce(CONTENT).await;
+    assert!(world.mx("home.test").wait_for_messages(1).await);
+    // What his own mail server does with it, where he is an alias.
+    let copy = world.mx("home.test").messages().remove(0).content;
+    bounce(&copy).await;
+    world
+        .daemon
+        .wait_metric("double_bounces_total", &[], 2.0)
+        .await;
+    world.daemon.at_rest().await;
+    assert_eq!(world.mx("home.test").messages().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_was_put_aside_finds_its_large_mail_again() {
     let open = Arc::new(AtomicBool::new(false));
     let mut world = queueing()

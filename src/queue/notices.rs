@@ -36,6 +36,10 @@ pub(super) struct About {
     pub(super) content: Content,
 }
 
+/// Ends the local part of a last resort's Message-ID: by it is known what comes back to us through the postmaster's
+/// own mail server, as where he is an alias.
+const LAST_RESORT: &str = "postmaster";
+
 /// What is told of one recipient.
 #[derive(Debug, Clone)]
 pub(super) struct Told {
@@ -132,6 +136,12 @@ impl About {
             content: message.content.clone(),
         }
     }
+
+    /// Whether it is a copy for the postmaster that this host has written, however it came here.
+    fn is_last_resort_of(&self, hostname: &DomainName) -> bool {
+        let ours = format!("{LAST_RESORT}@{hostname}>");
+        self.message_id.ends_with(&ours)
+    }
 }
 
 impl Queue {
@@ -191,8 +201,9 @@ impl Queue {
         let settings = self.settings();
         // Who cannot be reached is not told so; the copy would come back through his own server for ever.
         let of = |postmaster: &Mailbox| told.iter().any(|t| same(&t.recipient.mailbox, postmaster));
+        let came_back = about.is_last_resort_of(&settings.hostname);
         match (&settings.postmaster, about.kind) {
-            (Some(postmaster), _) if of(postmaster) => Ok(None),
+            (Some(postmaster), _) if came_back || of(postmaster) => Ok(None),
             (Some(postmaster), Kind::Mail | Kind::Notice) => {
                 let notice = (Kind::LastResort, Action::Failed, postmaster);
                 self.notice(about, notice, told, now).await.map(Some)
@@ -210,7 +221,7 @@ impl Queue {
     ) -> Result<NewMessage, StoreError> {
         let id = MessageId::new(clock::now());
         let content = self
-            .compose(&id, about, (action, to), told)
+            .compose(&name_of(&id, kind), about, (action, to), told)
             .await
             .map_err(|error| StoreError::Io(error.to_string()))?;
         let needs_utf8 = match about.needs_utf8 == Utf8::Needed || !to.is_ascii() {
@@ -290,7 +301,7 @@ impl Queue {
 
     async fn compose(
         &self,
-        id: &MessageId,
+        name: &str,
         about: &About,
         (action, to): (Action, &Mailbox),
         told: &[Told],
@@ -312,7 +323,7 @@ impl Queue {
         let report = Report {
             action,
             reporting_mta: &settings.hostname,
-            message_id: id.as_str(),
+            message_id: name,
             original_id: &about.id,
             now: clock::now(),
             arrival: system_time(about.received),
@@ -339,6 +350,14 @@ impl Queue {
         }
         writer.write(&notice.tail).await?;
         writer.finish().await
+    }
+}
+
+/// What a notice is called in its Message-ID.
+fn name_of(id: &MessageId, kind: Kind) -> String {
+    match kind {
+        Kind::Mail | Kind::Notice => id.to_string(),
+        Kind::LastResort => format!("{id}{LAST_RESORT}"),
     }
 }
 
