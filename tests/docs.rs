@@ -46,13 +46,9 @@ fn anchors(text: &str) -> BTreeSet<String> {
         (heading.len() < line.len() && heading.starts_with(' ')).then_some(heading.trim())
     });
     let slug = |heading: &str| {
-        let kept = heading
-            .to_lowercase()
-            .replace(' ', "-")
-            .chars()
-            .filter(|c| c.is_alphanumeric() || "-_".contains(*c))
-            .collect::<String>();
-        kept
+        let lower = heading.to_lowercase().replace(' ', "-");
+        let kept = |c: &char| c.is_alphanumeric() || "-_".contains(*c);
+        lower.chars().filter(kept).collect()
     };
     headings.map(slug).collect()
 }
