@@ -6,7 +6,7 @@ use crate::store::{Store, StoreError, directory};
 use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::SystemTime;
 
 /// Largest content in the database, octets.
@@ -20,7 +20,14 @@ const MAX_IN_DATABASE: u64 = 64 * 1024;
 pub struct QueueFiles {
     base: Arc<Path>,
     /// Once it is there.
-    directory: Arc<OnceLock<PathBuf>>,
+    directory: Arc<OnceLock<Made>>,
+}
+
+/// The directory, and what was in it before this process put anything there.
+#[derive(Debug)]
+struct Made {
+    path: PathBuf,
+    found: Mutex<io::Result<HashSet<String>>>,
 }
 
 impl QueueFiles {
@@ -34,20 +41,25 @@ impl QueueFiles {
 
     /// Makes the directory if need be, for the owner alone; it is on disk once this is done.
     pub async fn make(&self, store: &Store) -> Result<(), StoreError> {
-        if self.directory.get().is_some_and(|made| made.is_dir()) {
+        if self.directory.get().is_some_and(|made| made.path.is_dir()) {
             return Ok(());
         }
         let directory = self.base.join(store.identity().await?);
         let making = directory.clone();
-        let made = tokio::task::spawn_blocking(move || directory::make(&making, 0o700)).await;
+        let made = tokio::task::spawn_blocking(move || {
+            directory::make(&making, 0o700)?;
+            Ok(names(&making))
+        });
         let failed = |error: io::Error| StoreError::Directory {
             path: directory.clone(),
             reason: error.to_string(),
         };
-        made.map_err(io::Error::other)
-            .and_then(|made| made)
-            .map_err(failed)?;
-        self.directory.get_or_init(|| directory);
+        let found = made.await.map_err(io::Error::other);
+        let found = found.and_then(|made| made).map_err(&failed)?;
+        self.directory.get_or_init(|| Made {
+            path: directory.clone(),
+            found: Mutex::new(found),
+        });
         Ok(())
     }
 
@@ -58,7 +70,7 @@ impl QueueFiles {
     /// Somewhere on the disk on which contents are kept.
     pub(super) fn disk(&self) -> &Path {
         let base = || self.base.parent().unwrap_or(&self.base);
-        self.directory.get().map_or_else(base, PathBuf::as_path)
+        self.directory.get().map_or_else(base, |made| &made.path)
     }
 
     pub(super) fn place_of(content: &Content) -> Whereabouts {
@@ -87,33 +99,73 @@ impl QueueFiles {
         }
     }
 
-    /// Ids of contents that were there before `started`.
+    /// Ids of contents that were there before `started`, and before this process put anything there: its clock may have
+    /// been set back meanwhile. They are told once.
     pub(super) async fn left_behind(&self, started: SystemTime) -> io::Result<HashSet<String>> {
-        let directory = self.made()?.to_owned();
-        let listing = tokio::task::spawn_blocking(move || {
-            let mut found = HashSet::new();
-            for entry in std::fs::read_dir(&directory)? {
-                let entry = entry?;
-                let older = entry.metadata()?.modified()? < started;
-                if let (true, Ok(name)) = (older, entry.file_name().into_string()) {
-                    found.insert(name);
-                }
-            }
-            Ok(found)
+        let made = self.made()?;
+        let found = {
+            // Nothing can panic while it is held.
+            let mut found = made.found.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *found, Ok(HashSet::new()))?
+        };
+        let directory = made.path.clone();
+        let looking = tokio::task::spawn_blocking(move || {
+            let is_older = |id: &String| {
+                let time = std::fs::metadata(directory.join(id)).and_then(|of| of.modified());
+                time.is_ok_and(|time| time < started)
+            };
+            found.into_iter().filter(is_older).collect()
         });
-        listing.await.map_err(io::Error::other)?
+        looking.await.map_err(io::Error::other)
     }
 
     fn path(&self, id: &str) -> io::Result<PathBuf> {
         // Ids are ours: letters and digits.
-        Ok(self.made()?.join(id))
+        Ok(self.made()?.path.join(id))
     }
 
-    fn made(&self) -> io::Result<&Path> {
+    fn made(&self) -> io::Result<&Made> {
         let missing = || io::Error::other("the queue has no directory yet");
-        self.directory
-            .get()
-            .map(PathBuf::as_path)
-            .ok_or_else(missing)
+        self.directory.get().ok_or_else(missing)
+    }
+}
+
+fn names(directory: &Path) -> io::Result<HashSet<String>> {
+    let mut found = HashSet::new();
+    for entry in std::fs::read_dir(directory)? {
+        found.extend(entry?.file_name().into_string());
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, UNIX_EPOCH};
+
+    #[tokio::test]
+    async fn what_this_process_has_written_is_never_left_behind_whatever_the_clock_says() {
+        let place = tempfile::tempdir().unwrap();
+        let database = place.path().join("db");
+        let store = Store::open(&database).unwrap();
+        let content = Content::from_octets("x".into());
+        let early = UNIX_EPOCH + Duration::from_secs(1000);
+        let write = async |files: &QueueFiles, id: &str| {
+            files.write(id, &content).await.unwrap();
+            let file = std::fs::File::options()
+                .write(true)
+                .open(files.path(id).unwrap());
+            file.unwrap().set_modified(early).unwrap();
+        };
+        let earlier = QueueFiles::beside(&database);
+        earlier.make(&store).await.unwrap();
+        write(&earlier, "OLD").await;
+        let files = QueueFiles::beside(&database);
+        files.make(&store).await.unwrap();
+        // The clock was set back before it, and before anybody has looked.
+        write(&files, "NEW").await;
+        let started = early + Duration::from_secs(60);
+        let found = files.left_behind(started).await.unwrap();
+        assert_eq!(found, HashSet::from(["OLD".to_owned()]));
     }
 }
