@@ -9,7 +9,7 @@ use lab::dns::{Fault, RecordType};
 use lab::mx::Handshake;
 use support::dane::{said, saw_nothing, sni, wrong_tlsa};
 use support::sts::{WEEK, listing, with_policy};
-use support::{Daemon, Script, World, policy};
+use support::{Act, Daemon, Script, World, policy};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mail_goes_to_a_listed_host_that_the_authorities_vouch_for() {
@@ -558,6 +558,35 @@ async fn tls_required_no_is_not_held_back() {
     let lookups = world.net.dns.queries("_mta-sts.a.test", RecordType::TXT);
     assert_eq!(lookups, 0);
     assert_eq!(world.send("x@a.test").await.code, 451);
+}
+
+/// What a message was allowed when it came, it is not when the administrator has thought better of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_required_no_in_the_queue_obeys_the_configuration_of_its_next_attempt() {
+    let closed = Script {
+        greeting: Act::reply(421, "4.3.2 closed").then_close(),
+        ..Script::no_starttls()
+    };
+    let world = with_policy("enforce", closed)
+        .config("[relay]\ncustody = 'queue'")
+        .config("[queue]\nretry = ['1s']")
+        .start()
+        .await;
+    let content = b"From: a@client.test\r\nTLS-Required: No\r\n\r\nhello\r\n";
+    let mut client = world.smtp().await;
+    let mail = client.mail("sender@client.test", &["x@a.test"], content);
+    assert_eq!(mail.await.unwrap().code, 250);
+    world.reload("[relay]\ntls_required_no = 'ignore'");
+    let reloaded = |line: &support::Log| line["message"] == "configuration reloaded";
+    world.daemon.wait_log(reloaded).await;
+    let held = |line: &support::Log| {
+        line["reply"]
+            .as_str()
+            .is_some_and(|reply| reply.contains("mta-sts policy of a.test"))
+    };
+    world.mx("a.test").set_script(Script::no_starttls());
+    world.daemon.wait_log(held).await;
+    assert!(!world.mx("a.test").mail_octets_in_clear());
 }
 
 #[tokio::test(flavor = "multi_thread")]

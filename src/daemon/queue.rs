@@ -6,8 +6,11 @@ use super::tls_failures;
 use crate::admin::Health;
 use crate::config::Config;
 use crate::message::SpoolMemory;
-use crate::queue::{Concurrency, Queue, QueueFiles, QueueLifetime, QueueSettings, Surroundings};
+use crate::queue::{
+    Concurrency, Queue, QueueFiles, QueueLifetime, QueueSettings, Surroundings, Waivers,
+};
 use crate::relay::Relay;
+use crate::server::TlsRequiredNo;
 use crate::store::{Store, StoreError};
 use std::path::Path;
 use std::sync::Arc;
@@ -46,6 +49,10 @@ pub(super) fn settings(config: &Config) -> QueueSettings {
         concurrency: Concurrency {
             total: delivery.max_connections,
             per_destination: delivery.max_connections_per_mx,
+        },
+        waivers: match config.server.tls_required_no {
+            TlsRequiredNo::Honor => Waivers::Honored,
+            TlsRequiredNo::Ignore => Waivers::Ignored,
         },
     }
 }

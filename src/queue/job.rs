@@ -2,9 +2,9 @@
 
 use super::details::{Details, Kind};
 use super::notices::About;
-use super::settings::{QueueSettings, millis};
+use super::settings::{QueueSettings, Waivers, millis};
 use super::{Queue, now, recipient_of, system_time};
-use crate::message::{Content, Earlier, EightBit, Message, MessageId, Origin, Queued};
+use crate::message::{Content, Earlier, EightBit, Message, MessageId, Origin, Queued, TlsRequired};
 use crate::smtp::envelope::{Envelope, Recipient};
 use crate::store::queue::{Millis, StoredMessage, UnderWay};
 use std::io::ErrorKind;
@@ -136,7 +136,10 @@ impl Queue {
             origin: self.origin(facts.origin),
             message_id: details.message_id.clone(),
             needs_utf8: facts.needs_utf8,
-            tls_required: facts.tls_required,
+            tls_required: match self.settings().waivers {
+                Waivers::Honored => facts.tls_required,
+                Waivers::Ignored => TlsRequired::Unsaid,
+            },
             received_at: Instant::now(),
             queued: Some(queued),
         };

@@ -33,7 +33,7 @@ pub use desk::{Act, Broken, Desk, Order, Rest, Seen, SeenPage, SeenRecipient, St
 pub use files::QueueFiles;
 pub use room::Tell;
 pub use schedule::{Concurrency, Schedule, Suspension};
-pub use settings::{DsnVia, QueueSettings};
+pub use settings::{DsnVia, QueueSettings, Waivers};
 
 use crate::clock;
 use crate::ledger::Ledger;

@@ -26,6 +26,15 @@ pub struct QueueSettings {
     /// Of a notice, octets: `client.max_message_size`.
     pub max_message_size: u64,
     pub concurrency: Concurrency,
+    pub waivers: Waivers,
+}
+
+/// Whether `TLS-Required: No` (RFC 8689) counts: `relay.tls_required_no`. What a message said when it came is kept; what
+/// follows from it is decided at each attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waivers {
+    Honored,
+    Ignored,
 }
 
 /// `queue.dsn_via`: by which way notices go.
@@ -78,6 +87,7 @@ mod tests {
                 total: 1,
                 per_destination: 1,
             },
+            waivers: Waivers::Honored,
         };
         for (attempts, expected) in [(1, 1), (2, 5), (3, 15), (4, 15), (u32::MAX, 15)] {
             assert_eq!(settings.pause(attempts), minutes(expected), "{attempts}");
