@@ -6,7 +6,7 @@
 
 mod support;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -392,9 +392,9 @@ async fn a_file_that_cannot_be_read_holds_up_no_other_notice() {
     mail("first@client.test", &large("first")).await;
     let file = files(&world).remove(0);
     mail("second@client.test", CONTENT).await;
-    // It can be opened, and not be read: as where the disk has a fault.
+    // It is there, and cannot be opened: as where the disk has a fault.
     std::fs::remove_file(&file).unwrap();
-    std::fs::create_dir(&file).unwrap();
+    std::os::unix::fs::symlink(&file, &file).unwrap();
     assert!(world.mx("home.test").wait_for_messages(3).await);
     let all = notices(&world);
     let about = |action: &str, to: &str| {
@@ -411,10 +411,12 @@ async fn a_file_that_cannot_be_read_holds_up_no_other_notice() {
     assert!(list.contains("first@client.test"), "{list}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn who_sent_what_is_gone_is_told_so_in_the_end() {
-    let deferring = Script::default().on(|moment| match moment.stage {
-        Stage::Rcpt => Act::reply(450, "4.2.2 mailbox full"),
+/// A large message whose file this happens to while it waits; what its sender is told in the end.
+async fn ruined(ruin: impl Fn(&Path)) -> String {
+    let full = Arc::new(AtomicBool::new(true));
+    let is_full = Arc::clone(&full);
+    let deferring = Script::default().on(move |moment| match moment.stage {
+        Stage::Rcpt if is_full.load(Ordering::SeqCst) => Act::reply(450, "4.2.2 mailbox full"),
         _ => Act::Normal,
     });
     let world = queueing()
@@ -424,24 +426,41 @@ async fn who_sent_what_is_gone_is_told_so_in_the_end() {
         .await;
     let mut client = world.smtp().await;
     let to = ["x@a.test"];
-    let reply = client
-        .mail("s@client.test", &to, &large("x"))
-        .await
-        .unwrap();
-    assert_eq!(reply.code, 250, "{reply}");
-    std::fs::remove_file(files(&world).remove(0)).unwrap();
+    let reply = client.mail("s@client.test", &to, &large("x")).await;
+    assert_eq!(reply.unwrap().code, 250);
+    let deferred = |line: &support::Log| line["result"] == "deferred";
+    world.daemon.wait_log(deferred).await;
+    ruin(&files(&world).remove(0));
+    full.store(false, Ordering::SeqCst);
     assert!(world.mx("home.test").wait_for_messages(1).await);
-    let notice = notices(&world).remove(0).replace("\r\n ", " ");
-    for line in [
-        "To: <s@client.test>",
-        "Action: failed",
-        "Status: 5.4.7",
-        "its content is gone",
-    ] {
-        assert!(notice.contains(line), "{line}: {notice}");
-    }
     world.daemon.at_rest().await;
-    assert_eq!(notices(&world).len(), 1);
+    assert!(world.mx("a.test").messages().is_empty());
+    let mut notices = notices(&world);
+    assert_eq!(notices.len(), 1, "{notices:?}");
+    notices.remove(0).replace("\r\n ", " ")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_sent_what_is_gone_is_told_so_in_the_end() {
+    let gone = ruined(|file| std::fs::remove_file(file).unwrap());
+    let half = ruined(|file| {
+        let file = std::fs::File::options().write(true).open(file).unwrap();
+        file.set_len(1000).unwrap();
+    });
+    let (gone, half) = tokio::join!(gone, half);
+    for (notice, why) in [
+        (gone, "its content is gone"),
+        (half, "it has 1000 octets of 3"),
+    ] {
+        for line in [
+            "To: <s@client.test>",
+            "Action: failed",
+            "Status: 5.4.7",
+            why,
+        ] {
+            assert!(notice.contains(line), "{line}: {notice}");
+        }
+    }
 }
 
 /// How long a backlog takes once its host is there.

@@ -158,16 +158,24 @@ impl Queue {
         stored: &StoredMessage,
         eight_bit: EightBit,
     ) -> Result<Content, ContentFault> {
-        match self.parts.store.content(stored.number).await {
-            Ok(Some(octets)) => Ok(Content::from_octets(octets)),
+        let content = match self.parts.store.content(stored.number).await {
+            Ok(Some(octets)) => Content::from_octets(octets),
             Ok(None) => {
                 let file = self.parts.files.read(&stored.id, eight_bit).await;
                 file.map_err(|error| match error.kind() == ErrorKind::NotFound {
                     true => ContentFault::Gone,
                     false => ContentFault::Unreadable(error.to_string()),
-                })
+                })?
             }
-            Err(error) => Err(ContentFault::Unreadable(error.to_string())),
+            Err(error) => return Err(ContentFault::Unreadable(error.to_string())),
+        };
+        // Half a message would look whole to whoever gets it.
+        match content.size() == stored.size {
+            true => Ok(content),
+            false => Err(ContentFault::Damaged {
+                left: content.size(),
+                size: stored.size,
+            }),
         }
     }
 }
@@ -178,6 +186,9 @@ pub(super) enum ContentFault {
     /// It never comes back.
     #[error("its content is gone")]
     Gone,
+    /// Neither does what is missing of it.
+    #[error("its content is damaged: it has {left} octets of {size}")]
+    Damaged { left: u64, size: u64 },
     #[error("{0}")]
     Unreadable(String),
 }

@@ -229,10 +229,9 @@ impl Queue {
         let eight_bit = facts.as_ref().map_or(EightBit::No, |facts| facts.eight_bit);
         let (content, problem) = match self.readable(&stored, eight_bit).await {
             Ok(content) => (content, None),
-            Err(ContentFault::Gone) => {
-                self.parts
-                    .ledger
-                    .unreadable(&stored.id, "its content is gone");
+            Err(fault @ (ContentFault::Gone | ContentFault::Damaged { .. })) => {
+                let problem = fault.to_string();
+                self.parts.ledger.unreadable(&stored.id, &problem);
                 (Content::from_octets(bytes::Bytes::new()), None)
             }
             Err(ContentFault::Unreadable(problem)) => {
