@@ -463,6 +463,27 @@ async fn who_sent_what_is_gone_is_told_so_in_the_end() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_warned_of_what_is_held() {
+    let world = queueing()
+        .config("[queue]\nretry = ['1h']\ndelay_warning = '3s'\nexpire = '1h'")
+        .domain("a.test", Script::refused())
+        .domain("b.test", Script::refused())
+        .start()
+        .await;
+    send(&world, &["x@a.test", "y@b.test"], 1).await;
+    queue(&world, &["hold", "--domain", "a.test"]);
+    assert!(world.mx("home.test").wait_for_messages(1).await);
+    let notice = notices(&world).remove(0);
+    assert!(notice.contains("Final-Recipient: rfc822; y@b.test"));
+    assert!(
+        !notice.contains("Final-Recipient: rfc822; x@a.test"),
+        "{notice}"
+    );
+    queue(&world, &["release", "--domain", "a.test"]);
+    assert!(world.mx("home.test").wait_for_messages(2).await);
+}
+
 /// How long a backlog takes once its host is there.
 async fn drain(recipients: &[&str]) -> Duration {
     const MESSAGES: usize = 100;

@@ -105,8 +105,10 @@ impl Queue {
     /// Tells the sender that some recipients still wait.
     async fn warn(&self, stored: StoredMessage) -> Result<(), StoreError> {
         let now = now();
-        let is_due =
-            |recipient: &&StoredRecipient| recipient.progress.warn.is_some_and(|at| at <= now);
+        let is_due = |recipient: &&StoredRecipient| {
+            recipient.state == RecipientState::Waiting
+                && recipient.progress.warn.is_some_and(|at| at <= now)
+        };
         let due: Vec<StoredRecipient> = stored.recipients.iter().filter(is_due).cloned().collect();
         let mut told = Gathered::default();
         let known = self.known(stored).await;
