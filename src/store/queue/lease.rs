@@ -24,6 +24,8 @@ const RECIPIENTS: &str = concat!(
 const TAKE: &str = "UPDATE recipient SET leased = ?5, attempts = ?2, next = ?3, last = ?4
     WHERE number = ?1";
 
+const PUT_ASIDE: &str = "UPDATE recipient SET state = 1 WHERE message = ?1";
+
 const STILL: &str = "SELECT number FROM recipient INDEXED BY recipient_message
     WHERE message = ?1 AND state = ?2 AND leased = ?3";
 
@@ -101,9 +103,16 @@ fn take_up(
         .collect::<Result<_, _>>()?;
     let mut leased = Vec::with_capacity(numbers.len());
     for number in numbers {
-        // Without its message a recipient is nobody's.
-        let message = rows::message(transaction, number)?
-            .ok_or_else(|| StoreError::Corrupt(format!("no message {number}")))?;
+        let Some(message) = rows::message(transaction, number)? else {
+            // The file is damaged: who has lost his message is put aside, so that the others have theirs.
+            let put_aside = transaction.prepare_cached(PUT_ASIDE)?.execute([number])?;
+            tracing::error!(
+                message = number,
+                recipients = put_aside,
+                "the store has lost a message of the queue"
+            );
+            continue;
+        };
         let recipients = recipients(transaction, number, (lease, run))?;
         leased.push(StoredMessage {
             recipients,

@@ -57,6 +57,30 @@ fn of(id: &str, addresses: &[&str]) -> (String, Vec<String>) {
 }
 
 #[tokio::test]
+async fn a_recipient_without_a_message_holds_up_nobody() {
+    let (_directory, path) = place();
+    let store = Store::open(&path).unwrap();
+    let broken = message("ONE", vec![recipient("a@x.test", 5)]);
+    let whole = message("TWO", vec![recipient("b@x.test", 10)]);
+    store.keep(vec![broken, whole]).await.unwrap();
+    let other = Connection::open(&path).unwrap();
+    let removed = other.execute("DELETE FROM message WHERE id = 'ONE'", []);
+    assert_eq!(removed, Ok(1));
+    assert_eq!(
+        taken(&store, "x.test", 20).await,
+        [of("TWO", &["b@x.test"])]
+    );
+    assert_eq!(
+        store.next_due("x.test").await,
+        Ok(None),
+        "it is not due again and again"
+    );
+    let left = "SELECT count(*) FROM recipient WHERE address = 'a@x.test'";
+    let left: i64 = other.query_row(left, [], |row| row.get(0)).unwrap();
+    assert_eq!(left, 1, "nothing is thrown away");
+}
+
+#[tokio::test]
 async fn what_is_due_at_a_destination_is_taken_up_once() {
     let (_directory, path) = place();
     let store = Store::open(&path).unwrap();
