@@ -9,9 +9,12 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub(super) struct Lock(#[allow(dead_code)] File);
 
-/// Takes the lock of the database at `path`: a file beside it, which stays.
+/// Takes the lock of the database at `path`: a file beside it, which stays. A database has one lock, by whatever links
+/// it is reached.
 pub(super) fn take(path: &Path) -> Result<Lock, StoreError> {
-    let mut name = path.as_os_str().to_owned();
+    // Whatever cannot be followed is not there yet.
+    let database = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let mut name = database.into_os_string();
     name.push(".lock");
     let place = PathBuf::from(name);
     let failed =
@@ -27,5 +30,21 @@ pub(super) fn take(path: &Path) -> Result<Lock, StoreError> {
         Ok(()) => Ok(Lock(file)),
         Err(TryLockError::WouldBlock) => Err(StoreError::InUse),
         Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Store;
+    use super::*;
+
+    #[test]
+    fn a_link_is_no_way_around_the_lock() {
+        let place = tempfile::tempdir().unwrap();
+        let database = place.path().join("db");
+        let _first = Store::open(&database).unwrap();
+        let link = place.path().join("link");
+        std::os::unix::fs::symlink(&database, &link).unwrap();
+        assert_eq!(Store::open(&link).unwrap_err(), StoreError::InUse);
     }
 }
