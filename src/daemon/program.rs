@@ -19,7 +19,6 @@ use crate::server::{
 };
 use crate::store::Store;
 use crate::tls::TlsClient;
-use std::fmt;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -336,27 +335,13 @@ async fn remember(store: Option<&Store>, context: &Context, background: &Tasks) 
     TlsMemory::new(known.unwrap_or_default(), Some(journal))
 }
 
-/// How a listener is named in the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Address(ListenAddress);
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            ListenAddress::Tcp(address) => write!(f, "{address}"),
-            ListenAddress::Unix(path) => write!(f, "unix:{}", path.display()),
-            ListenAddress::Systemd(name) => write!(f, "systemd:{name}"),
-        }
-    }
-}
-
 impl Listen for Sealpost {
     type Settings = ListenSettings;
-    type Address = Address;
+    type Address = ListenAddress;
     type Socket = Arc<BoundListener>;
 
-    fn address(settings: &ListenSettings) -> Address {
-        Address(settings.address.clone())
+    fn address(settings: &ListenSettings) -> ListenAddress {
+        settings.address.clone()
     }
 
     fn bind(
@@ -365,7 +350,7 @@ impl Listen for Sealpost {
         open: Option<&Arc<BoundListener>>,
     ) -> io::Result<Arc<BoundListener>> {
         let bound = match open {
-            Some(open) => open.again(settings),
+            Some(open) => BoundListener::on(open.sockets(), settings),
             None => bind(settings, &self.passed),
         };
         bound.map(Arc::new).map_err(|error| {

@@ -2,10 +2,11 @@
 
 use super::admission::{self, Place, Room};
 use super::connection::{Connection, Surroundings};
-use super::listener::{BoundListener, Ending, Listening, TlsSlot};
+use super::listener::{BoundListener, TlsSlot};
 use super::pulse::Heart;
 use super::replies::Say;
 use super::session::{Client, Role, Session, Standing};
+use super::sockets::{Acceptor, Ending, is_exhaustion};
 use super::stream::{Socket, Stream};
 use super::{ServerContext, Shutdown};
 use crate::ledger::SessionSummary;
@@ -16,7 +17,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, UnixListener};
 use tokio::time::{Instant, sleep, timeout};
 
 /// How long accepting pauses at `client.max_sessions` before clients are answered 421.
@@ -28,36 +28,6 @@ const EXHAUSTED_PAUSE: Duration = Duration::from_secs(1);
 /// How long a client may take that is only told to go.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(5);
 
-enum Acceptor {
-    Tcp(TcpListener),
-    Unix(UnixListener),
-}
-
-impl Acceptor {
-    /// Needs a runtime.
-    fn new(socket: Listening) -> io::Result<Self> {
-        Ok(match socket {
-            Listening::Tcp(socket) => Self::Tcp(TcpListener::from_std(socket)?),
-            Listening::Unix(socket) => Self::Unix(UnixListener::from_std(socket)?),
-        })
-    }
-
-    async fn accept(&self) -> io::Result<(Socket, Option<IpAddr>)> {
-        match self {
-            Self::Tcp(listener) => {
-                let (stream, from) = listener.accept().await?;
-                // A small reply must not wait for the acknowledgement of the one before it.
-                let _ = stream.set_nodelay(true);
-                Ok((Socket::Tcp(stream), Some(from.ip())))
-            }
-            Self::Unix(listener) => {
-                let (stream, _) = listener.accept().await?;
-                Ok((Socket::Unix(stream), None))
-            }
-        }
-    }
-}
-
 impl BoundListener {
     /// Serves clients until `shutdown.draining`; sessions run on `shutdown.sessions` and may end
     /// later. The sockets are closed with the listener.
@@ -66,9 +36,9 @@ impl BoundListener {
             context.certificates.add(slot);
         }
         let mut loops = Vec::new();
-        for socket in self.copies()? {
+        for acceptor in self.sockets.acceptors()? {
             let accepting = Accepting {
-                acceptor: Acceptor::new(socket)?,
+                acceptor,
                 role: Arc::clone(&self.role),
                 tls: self.tls.clone(),
                 context: context.clone(),
@@ -77,7 +47,7 @@ impl BoundListener {
             loops.push(async move {
                 accepting.run(accepting.context.pulse.heart()).await;
                 // Who waits at a socket that is only replaced is served by the one that comes after.
-                if self.ending() == Ending::Closed {
+                if self.sockets.ending() == Ending::Closed {
                     accepting.dismiss_waiting(Say::ShuttingDown, || false);
                 }
             });
@@ -227,12 +197,4 @@ async fn session_task(
         elapsed: started.elapsed(),
         ended: ended.as_str(),
     });
-}
-
-/// Errors that come again at once if accepting goes on.
-fn is_exhaustion(error: &io::Error) -> bool {
-    use nix::errno::Errno;
-    let exhausted = [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM];
-    let raised = error.raw_os_error().map(Errno::from_raw);
-    raised.is_some_and(|errno| exhausted.contains(&errno))
 }

@@ -1,7 +1,8 @@
 //! SMTP and LMTP in: the session is a pure state machine (input → effect) with a thin I/O shell.
 //!
-//! `listener` makes sockets, `accept` serves them, `connection` is the shell of one session and
-//! `session` its mind. A message that was received goes to [`Submit`]; its outcomes are the replies.
+//! `sockets` makes sockets, `listener` gives them a role, `accept` serves them, `connection` is the shell of
+//! one session and `session` its mind. A message that was received goes to [`Submit`]; its outcomes are the
+//! replies.
 
 mod accept;
 mod admission;
@@ -17,13 +18,18 @@ mod receiving;
 mod replies;
 mod session;
 mod settings;
+mod sockets;
 mod stream;
 mod unix;
 
-pub use listener::{BindError, BoundListener, TlsSlot, bind, tcp_listener};
+pub use listener::{BoundListener, TlsSlot, bind};
 pub use passed::Passed;
 pub use pulse::Pulse;
-pub use settings::{ListenAddress, ListenSettings, Protocol, ServerSettings, TlsRequiredNo};
+pub use settings::{
+    ListenAddress, ListenSettings, Protocol, ServerSettings, SocketSettings, TlsRequiredNo,
+};
+pub use sockets::{Acceptor, BindError, Sockets, is_exhaustion, tcp_listener};
+pub use stream::Socket;
 pub use unix::{SocketFile, unix_listener};
 
 use crate::ledger::Ledger;

@@ -3,8 +3,8 @@
 //! They are systemd's: they stay open when the daemon ends, and whoever connects until the next one runs
 //! waits. So none is left that nobody accepts from, if that can be helped.
 
-use super::listener::{Listening, describe};
 use super::settings::{ListenAddress, ListenSettings, Protocol};
+use super::sockets::Listening;
 use listenfd::ListenFd;
 use std::io;
 use std::sync::Arc;
@@ -70,7 +70,7 @@ impl Passed {
         for listen in listeners.iter() {
             let is_passed = self.sockets.iter().any(|s| s.is_meant_by(&listen.address));
             if is_passed && (listen.mode.is_some() || listen.group.is_some()) {
-                let at = describe(&listen.address);
+                let at = &listen.address;
                 notices.push(format!(
                     "listen: {at} is a socket of systemd's: its permissions are those of the socket unit \
                      (SocketMode=, SocketGroup=), mode and group change nothing",
@@ -82,7 +82,7 @@ impl Passed {
             match (asking.next(), asking.next()) {
                 (Some(_), None) => {}
                 (Some(one), Some(other)) => {
-                    let (one, other) = (describe(&one.address), describe(&other.address));
+                    let (one, other) = (&one.address, &other.address);
                     return Err(format!(
                         "listen: {one} and {other} are the same socket of systemd's; remove one of them"
                     ));
@@ -161,7 +161,7 @@ impl PassedSocket {
 impl std::fmt::Display for PassedSocket {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.address {
-            Some(address) => write!(f, "{} ({})", self.name, describe(address)),
+            Some(address) => write!(f, "{} ({address})", self.name),
             None => f.write_str(&self.name),
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::names::DomainName;
 use crate::tls::CertificateFiles;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -46,6 +47,27 @@ pub struct ListenSettings {
     pub bind: Vec<IpAddr>,
 }
 
+impl ListenSettings {
+    /// What the sockets are made of.
+    pub fn socket(&self) -> SocketSettings {
+        SocketSettings {
+            address: self.address.clone(),
+            mode: self.mode,
+            group: self.group.clone(),
+        }
+    }
+}
+
+/// Where to listen, and who may connect there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SocketSettings {
+    pub address: ListenAddress,
+    /// Permission bits of a unix socket.
+    pub mode: Option<u32>,
+    /// Group of a unix socket.
+    pub group: Option<String>,
+}
+
 /// Where to listen.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ListenAddress {
@@ -53,6 +75,17 @@ pub enum ListenAddress {
     Unix(PathBuf),
     /// A socket passed by systemd, by its name.
     Systemd(String),
+}
+
+/// In the words of the configuration.
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Systemd(name) => write!(f, "systemd:{name}"),
+        }
+    }
 }
 
 /// Which protocol a listener speaks.

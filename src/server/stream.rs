@@ -9,7 +9,7 @@ use tokio::net::{TcpStream, UnixStream};
 
 /// What was accepted.
 #[derive(Debug)]
-pub(super) enum Socket {
+pub enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
 }

@@ -1,7 +1,7 @@
 //! Unix sockets and their files: permissions, what was left behind, what is to be left behind.
 
-use super::listener::{BACKLOG, BindError};
-use super::settings::ListenSettings;
+use super::settings::SocketSettings;
+use super::sockets::{BACKLOG, BindError};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::fs::{self, Permissions};
 use std::io;
@@ -47,10 +47,10 @@ pub(super) fn unix(path: &Path, access: Access) -> io::Result<UnixListener> {
 }
 
 impl Access {
-    pub(super) fn of(listen: &ListenSettings) -> Result<Self, BindError> {
+    pub(super) fn of(settings: &SocketSettings) -> Result<Self, BindError> {
         Ok(Self {
-            mode: listen.mode.unwrap_or(UNIX_MODE),
-            group: listen.group.as_deref().map(group_id).transpose()?,
+            mode: settings.mode.unwrap_or(UNIX_MODE),
+            group: settings.group.as_deref().map(group_id).transpose()?,
         })
     }
 
