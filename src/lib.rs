@@ -7,7 +7,7 @@
 //!
 //! | rank | modules | what they are |
 //! |---|---|---|
-//! | run | `cli` `daemon` `admin` `config` `server` `queue` | what an operator types; owns tasks; HTTP; the file; SMTP in; our custody |
+//! | run | `cli` `daemon` `admin` `config` `socketmap` `server` `queue` | what an operator types; owns tasks; HTTP; the file; answers for Postfix; SMTP in; our custody |
 //! | pipeline | `relay` `ledger` `delivery` `discovery` | the spine; what happened; one host; what is published |
 //! | outside | `https` `message` `store` `tls` `dns` `clock` | hyper, content, SQL, rustls, hickory, time: one home each |
 //! | core | `policy` `dsn` `dane` `mta_sts` `smtp` `names` | pure: no await, no clock, no log |
@@ -32,5 +32,6 @@ pub mod queue;
 pub mod relay;
 pub mod server;
 pub mod smtp;
+pub mod socketmap;
 pub mod store;
 pub mod tls;

@@ -19,6 +19,7 @@ const RANKS: &[&[&str]] = &[
     &["relay"],
     &["queue"],
     &["server"],
+    &["socketmap"],
     &["admin"],
     &["config"],
     &["daemon"],

@@ -47,18 +47,6 @@ pub(super) fn tlsrpt(root: &mut Section<'_>) {
     tlsrpt.finish();
 }
 
-/// `[[socketmap]]`
-pub(super) fn socketmap(root: &mut Section<'_>) {
-    for (i, mut socketmap) in root.sections("socketmap").into_iter().enumerate() {
-        socketmap.show_header();
-        socketmap.optional::<crate::server::ListenAddress>("listen");
-        if i == 0 {
-            socketmap.object("listen", NOT_YET, "remove the section");
-        }
-        socketmap.finish();
-    }
-}
-
 /// `client.max_message_size` in octets; not zero.
 pub(super) fn message_size(client: &mut Section<'_>) -> u64 {
     let Size(size) = client.take("max_message_size", Size(50 << 20));

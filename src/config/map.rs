@@ -50,7 +50,14 @@ fn problem(source: &Source<'_>, file: &str, line: usize, what: String) {
 
 /// In Postfix an entry is found by the next hop. Where a rule of the file sets one, the entry for it
 /// says what TLS must be there, unless the rule says so itself: that is a contradiction.
-pub(super) fn apply_to_next_hops(source: &Source<'_>, entries: &[Entry], drafts: &mut [Draft]) {
+///
+/// Who else can be asked for the entries is `[[socketmap]]`.
+pub(super) fn apply_to_next_hops(
+    source: &Source<'_>,
+    entries: &[Entry],
+    drafts: &mut [Draft],
+    asked: Asked,
+) {
     let index: HashMap<&Key, usize> = entries
         .iter()
         .enumerate()
@@ -90,13 +97,21 @@ pub(super) fn apply_to_next_hops(source: &Source<'_>, entries: &[Entry], drafts:
                 port: None
             })
         );
-        if matches!(entry.key, Key::NextHop(_)) && used == Used::No && !literal {
+        let unused = used == Used::No && asked == Asked::ByNobody && !literal;
+        if matches!(entry.key, Key::NextHop(_)) && unused {
             source.notice(format!(
                 "{}: no [[rule]] has next_hop = \"{}\"; the entry has no effect",
                 entry.rule.origin, entry.key
             ));
         }
     }
+}
+
+/// Whether Postfix asks for the entries, by the next hops that it has chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    ByPostfix,
+    ByNobody,
 }
 
 /// Whether some rule's next hop took an entry.
@@ -130,8 +145,10 @@ pub(super) fn add(source: &Source<'_>, entries: Vec<Entry>, rules: &mut Rules) {
             Key::Exact(domain) => Pattern::Exact(domain),
             Key::Below(domain) => Pattern::Below(domain),
             Key::NextHop(hop) => {
+                let rule = Arc::new(rule);
+                rules.add_next_hop(hop.clone(), Arc::clone(&rule));
                 if let (RuleTarget::Address(ip), None) = (hop.target, hop.port)
-                    && let Err(conflict) = rules.add_literal(ip, Arc::new(rule))
+                    && let Err(conflict) = rules.add_literal(ip, rule)
                 {
                     let file = conflict.first.rsplit_once(':').map_or("", |(file, _)| file);
                     problem(source, file, line, conflict.to_string());

@@ -26,6 +26,7 @@ use crate::ledger::LogAddresses;
 use crate::names::DomainName;
 use crate::policy::PolicySettings;
 use crate::server::{ListenSettings, ServerSettings};
+use crate::socketmap::MapSettings;
 use crate::tls::{TlsClient, TlsServer, TlsSettings};
 use problems::{Fault, Source};
 use reader::Section;
@@ -51,6 +52,8 @@ pub struct Config {
     pub queue: QueueConfig,
     /// At least one.
     pub listeners: Vec<ListenSettings>,
+    /// `[[socketmap]]`.
+    pub socketmaps: Vec<MapSettings>,
     pub server: ServerSettings,
     pub dns: DnsSettings,
     pub tls: TlsSettings,

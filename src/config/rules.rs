@@ -62,7 +62,12 @@ pub(super) fn read(
         drafts.push(rule);
         section.finish();
     }
-    map::apply_to_next_hops(root.source, &entries, &mut drafts);
+    let asked = if root.has("socketmap") {
+        map::Asked::ByPostfix
+    } else {
+        map::Asked::ByNobody
+    };
+    map::apply_to_next_hops(root.source, &entries, &mut drafts, asked);
     let mut rules = Rules::default();
     for draft in drafts {
         let rule = Arc::new(draft.rule);

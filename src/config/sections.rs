@@ -1,6 +1,7 @@
 //! The sections of the file, one function each, in the order in which they are documented.
 
 mod listen;
+mod socketmap;
 
 use super::later;
 use super::reader::Section;
@@ -17,6 +18,7 @@ use crate::relay::Custody;
 use crate::server::{ListenAddress, ListenSettings, ServerSettings, TlsRequiredNo};
 use crate::tls::{CertificateFiles, Roots, TlsSettings};
 use listen::{check_bind, collide, listeners, read_hostname};
+use socketmap::socketmaps;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -49,8 +51,10 @@ pub(super) fn read(
     let queue = super::queue::read(root);
     let store = later::store(root, &state_dir);
     later::tlsrpt(root);
-    later::socketmap(root);
-    let admin = admin(root, &listeners);
+    let socketmaps = socketmaps(root, &listeners);
+    let addresses = listeners.iter().map(|l| &l.address);
+    let addresses = addresses.chain(socketmaps.iter().map(|s| &s.socket.address));
+    let admin = admin(root, &addresses.collect::<Vec<_>>());
     let log = log(root);
     discovery.own_names = own_names(&name, &listeners, &relay);
     let config = Config {
@@ -59,6 +63,7 @@ pub(super) fn read(
         store,
         queue,
         listeners,
+        socketmaps,
         server,
         dns,
         tls,
@@ -286,23 +291,26 @@ fn outbound(root: &mut Section<'_>, hostname: &DomainName, relay: &Relay) -> Out
     }
 }
 
-fn admin(root: &mut Section<'_>, listeners: &[ListenSettings]) -> AdminSettings {
+fn admin(root: &mut Section<'_>, listeners: &[&ListenAddress]) -> AdminSettings {
     const DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9825);
     let mut admin = root.section("admin");
     let AddressOrOff(listen) = admin.take("listen", AddressOrOff(Some(DEFAULT)));
     let socket = admin.take("socket", PathBuf::from("/run/sealpost/admin.sock"));
-    let taken = |address| listeners.iter().any(|l| collide(&l.address, &address));
+    let taken = |address| listeners.iter().any(|l| collide(l, &address));
     if let Some(address) = listen.filter(|a| taken(ListenAddress::Tcp(*a))) {
         admin.object(
             "listen",
-            format!("{address} is the address of a [[listen]]"),
+            format!("{address} is the address of a [[listen]] or [[socketmap]]"),
             "give it a port of its own",
         );
     }
     if taken(ListenAddress::Unix(socket.clone())) {
         admin.object(
             "socket",
-            format!("{} is the socket of a [[listen]]", socket.display()),
+            format!(
+                "{} is the socket of a [[listen]] or [[socketmap]]",
+                socket.display()
+            ),
             "give it a path of its own",
         );
     }

@@ -38,6 +38,7 @@ mod policies;
 mod program;
 mod queue;
 mod run;
+mod serving;
 pub mod shutdown;
 pub mod signals;
 mod store_check;

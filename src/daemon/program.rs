@@ -4,7 +4,8 @@ use super::dnssec::Watch;
 use super::limits::Lowered;
 use super::policies::Witness;
 use super::run::{Common, Context, Program, RestartKey, StartError};
-use super::{Format, Listen, Tasks, control, queue, store_check, tls_failures, tls_hosts};
+use super::serving::Listener;
+use super::{Format, Tasks, control, queue, store_check, tls_failures, tls_hosts};
 use crate::clock;
 use crate::config::{Config, LogFormat};
 use crate::delivery::{Courier, TlsFailureStore, TlsMemory};
@@ -13,13 +14,11 @@ use crate::dns::Dns;
 use crate::message::{SpoolLimits, SpoolMemory};
 use crate::queue::{Custodian, Queue};
 use crate::relay::{Lifetime, Relay, Snapshot};
-use crate::server::{
-    BindError, BoundListener, ListenAddress, ListenSettings, Passed, Pulse, ServerContext,
-    ServerSettings, Shutdown, bind,
-};
+use crate::server::{Passed, Pulse, ServerContext, ServerSettings};
+use crate::socketmap::Socketmap;
 use crate::store::Store;
 use crate::tls::TlsClient;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -37,7 +36,7 @@ pub fn run(path: &Path) -> ExitCode {
 /// A checked configuration and what is built from it that can fail.
 #[derive(Debug)]
 pub struct Plan {
-    common: Common<ListenSettings>,
+    common: Common<Listener>,
     config: Config,
     tls: TlsClient,
     passed: Passed,
@@ -51,7 +50,8 @@ impl Plan {
             .check_files(&origin)
             .map_err(|errors| errors.to_string())?;
         let tls = TlsClient::new(&config.tls).map_err(|error| format!("{origin}: tls: {error}"))?;
-        let passing = passed.complete(&mut config.listeners);
+        let maps: Vec<_> = config.socketmaps.iter().map(|map| &map.socket).collect();
+        let passing = passed.complete(&mut config.listeners, &maps);
         let notices = passing.map_err(|error| format!("{origin}: {error}"))?;
         config.notices.extend(notices);
         Ok(Self {
@@ -79,7 +79,7 @@ impl Plan {
     }
 }
 
-fn common(config: &Config) -> Common<ListenSettings> {
+fn common(config: &Config) -> Common<Listener> {
     let key = |key, value: String| RestartKey { key, value };
     let names = config
         .policy
@@ -87,7 +87,7 @@ fn common(config: &Config) -> Common<ListenSettings> {
         .iter()
         .filter_map(|(_, rule)| rule.name.clone());
     Common {
-        listeners: config.listeners.clone(),
+        listeners: Listener::all(config),
         max_sessions: config.server.max_sessions,
         max_connections: config.delivery.max_connections,
         admin: config.admin.listen,
@@ -119,13 +119,14 @@ fn common(config: &Config) -> Common<ListenSettings> {
 pub struct Sealpost {
     relay: Relay,
     queue: Option<Queue>,
-    server: ServerContext,
-    passed: Passed,
+    pub(super) server: ServerContext,
+    pub(super) map: Socketmap,
+    pub(super) passed: Passed,
     settings: watch::Sender<Arc<ServerSettings>>,
     store: Option<Store>,
     dns: Dns,
     sts: Sts,
-    context: Context,
+    pub(super) context: Context,
     background: Background,
 }
 
@@ -149,7 +150,7 @@ impl Background {
 impl Program for Sealpost {
     type Plan = Plan;
 
-    fn common(plan: &Plan) -> &Common<ListenSettings> {
+    fn common(plan: &Plan) -> &Common<Listener> {
         &plan.common
     }
 
@@ -182,9 +183,10 @@ impl Program for Sealpost {
             expired: context.shutdown.expired.clone(),
             abandoned: context.shutdown.abandoned.clone(),
         };
-        let discovery = (Discovery::new(dns.clone()), sts.clone());
+        let discovery = Discovery::new(dns.clone());
         let ledger = context.ledger.clone();
-        let relay = Relay::new(plan.snapshot(), discovery, courier, ledger, lifetime);
+        let finding = (discovery.clone(), sts.clone());
+        let relay = Relay::new(plan.snapshot(), finding, courier, ledger, lifetime);
         let (settings, watched) = watch::channel(plan.server());
         let spool = SpoolMemory::new(SpoolLimits {
             directory: spool_directory(&config.state_dir),
@@ -197,17 +199,16 @@ impl Program for Sealpost {
             let desk = queue.as_ref().map(Queue::desk);
             background.spawn("admin socket", |end| socket.serve(sts, desk, ledger, end));
         }
-        let submit = Arc::new(Custodian {
-            relay: relay.clone(),
-            queue: queue.clone(),
-            ledger: context.ledger.clone(),
-            tasks: context.tasks.tracker().clone(),
-        });
+        let submit = Arc::new(custodian(&relay, queue.as_ref(), &context));
+        let finding = (&discovery, sts.clone());
+        let ledger = context.ledger.clone();
+        let map = Socketmap::new(relay.clone(), finding, watched.clone(), ledger);
         let server = ServerContext::new(watched, submit, context.ledger.clone(), spool);
         Ok(Self {
             relay,
             queue,
             server,
+            map,
             passed: plan.passed.clone(),
             settings,
             store,
@@ -237,7 +238,7 @@ impl Program for Sealpost {
     async fn close(self) {
         self.background.end.cancel();
         self.sts.stop();
-        drop((self.relay, self.queue, self.server));
+        drop((self.relay, self.queue, self.server, self.map));
         if let Err(left) = self
             .background
             .tasks
@@ -253,6 +254,15 @@ impl Program for Sealpost {
             }
         }
         let _ = tokio::time::timeout(Duration::from_secs(1), self.dns.finish()).await;
+    }
+}
+
+fn custodian(relay: &Relay, queue: Option<&Queue>, context: &Context) -> Custodian {
+    Custodian {
+        relay: relay.clone(),
+        queue: queue.cloned(),
+        ledger: context.ledger.clone(),
+        tasks: context.tasks.tracker().clone(),
     }
 }
 
@@ -333,65 +343,4 @@ async fn remember(store: Option<&Store>, context: &Context, background: &Tasks) 
     background.spawn("TLS failures", writer.run());
     let journal: Arc<dyn TlsFailureStore> = Arc::new(journal);
     TlsMemory::new(known.unwrap_or_default(), Some(journal))
-}
-
-impl Listen for Sealpost {
-    type Settings = ListenSettings;
-    type Address = ListenAddress;
-    type Socket = Arc<BoundListener>;
-
-    fn address(settings: &ListenSettings) -> ListenAddress {
-        settings.address.clone()
-    }
-
-    fn bind(
-        &self,
-        settings: &ListenSettings,
-        open: Option<&Arc<BoundListener>>,
-    ) -> io::Result<Arc<BoundListener>> {
-        let bound = match open {
-            Some(open) => BoundListener::on(open.sockets(), settings),
-            None => bind(settings, &self.passed),
-        };
-        bound.map(Arc::new).map_err(|error| {
-            if let BindError::Io { source, .. } = error {
-                return source;
-            }
-            io::Error::other(error.to_string())
-        })
-    }
-
-    fn serve(
-        &self,
-        settings: &ListenSettings,
-        socket: Arc<BoundListener>,
-        stop: CancellationToken,
-    ) {
-        let name = format!("listener {}", Self::address(settings));
-        if let Err(error) = socket.apply_access() {
-            tracing::error!(listener = name.as_str(), %error, "cannot set the socket's permissions");
-        }
-        let shutdown = Shutdown {
-            draining: self.context.shutdown.draining.child_token(),
-            expired: self.context.shutdown.expired.clone(),
-            sessions: self.context.tasks.tracker().clone(),
-        };
-        let server = self.server.clone();
-        let listening = name.clone();
-        let draining = shutdown.draining.clone();
-        self.context.tasks.spawn(name, async move {
-            let serving = socket.serve(server, shutdown);
-            tokio::pin!(serving);
-            let ended = tokio::select! {
-                ended = &mut serving => ended,
-                () = stop.cancelled() => {
-                    draining.cancel();
-                    serving.await
-                }
-            };
-            if let Err(error) = ended {
-                tracing::error!(listener = listening, %error, "a listener has ended");
-            }
-        });
-    }
 }

@@ -39,6 +39,12 @@ impl Discovery {
         Self::on(dns, Interfaces::of_machine())
     }
 
+    /// For somebody else who will connect: no host is this machine.
+    #[must_use]
+    pub fn for_others(&self) -> Self {
+        Self::on(self.dns.clone(), Interfaces::read_by(|| None))
+    }
+
     /// On a machine with these interfaces.
     pub(super) fn on(dns: Dns, interfaces: Interfaces) -> Self {
         Self {

@@ -112,6 +112,11 @@ pub(super) const STORE_COMMITS: Family = Family {
     help: "Transactions of the store, each of which waits once for the disk; messages that arrive together share one",
     labels: &[],
 };
+pub(super) const SOCKETMAP_ANSWERS: Family = Family {
+    name: "socketmap_answers_total",
+    help: "Answers to Postfix's smtp_tls_policy_maps: the level, or notfound, temp, perm",
+    labels: &["answer"],
+};
 pub(super) const SESSIONS: Family = Family {
     name: "sessions",
     help: "Sessions of clients that are open",

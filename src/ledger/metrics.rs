@@ -4,6 +4,7 @@ use super::families::*;
 use super::process::Process;
 use super::registrar::{Described, Registrar};
 use super::rule_certificates::RuleCertificates;
+use super::socketmap::SOCKETMAP_LABELS;
 use crate::clock;
 use crate::discovery::{FetchFailure, Refreshed, Sign, StsSource};
 use crate::policy::PolicySource;
@@ -54,6 +55,7 @@ pub(super) struct Metrics {
     /// Absent until it was found out.
     pub(super) store_writable: IntGaugeVec,
     pub(super) store_commits: IntCounter,
+    pub(super) socketmap_answers: IntCounterVec,
     pub(super) sessions: IntGaugeVec,
     pub(super) upstream_connections: IntGaugeVec,
     pub(super) config_last_reload_successful: IntGauge,
@@ -96,6 +98,7 @@ impl Metrics {
             double_bounces: r.counter(DOUBLE_BOUNCES),
             store_writable: r.gauges(STORE_WRITABLE),
             store_commits: r.counter(STORE_COMMITS),
+            socketmap_answers: r.counters(SOCKETMAP_ANSWERS),
             sessions: r.gauges(SESSIONS),
             upstream_connections: r.gauges(UPSTREAM_CONNECTIONS),
             delivery_seconds: r.histogram(DELIVERY_SECONDS, DELIVERY_BUCKETS),
@@ -165,7 +168,10 @@ impl Metrics {
             self.mta_sts_suspicions.with_label_values(&[sign.as_str()]);
         }
         self.begin_queue();
-        for protocol in ["smtp", "lmtp"] {
+        for answer in SOCKETMAP_LABELS {
+            self.socketmap_answers.with_label_values(&[answer]);
+        }
+        for protocol in ["smtp", "lmtp", "socketmap"] {
             self.sessions.with_label_values(&[protocol]);
         }
         for state in ["active", "idle"] {

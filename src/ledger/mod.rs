@@ -15,10 +15,12 @@ mod process;
 mod queue;
 mod registrar;
 mod rule_certificates;
+mod socketmap;
 mod sts;
 mod tls_hosts;
 
 pub use registrar::Described;
+pub use socketmap::{SOCKETMAP_LABELS, SocketmapEvent};
 pub use tls_hosts::{TlsHost, TlsHosts};
 
 use crate::delivery::outcome::{DeliveryResult, Outcome, PossibleDuplicate, Reached};

@@ -135,6 +135,7 @@ fn every_metric_of_this_version_has_help_and_type() {
         ("rule_deliveries_total", "counter"),
         ("dns_queries_total", "counter"),
         ("sessions", "gauge"),
+        ("socketmap_answers_total", "counter"),
         ("upstream_connections", "gauge"),
         ("delivery_seconds", "histogram"),
         ("policy_lookup_seconds", "histogram"),

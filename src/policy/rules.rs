@@ -72,6 +72,8 @@ pub struct Rules {
     exact: HashMap<DomainName, Arc<Rule>>,
     below: HashMap<DomainName, Arc<Rule>>,
     literals: HashMap<IpAddr, Arc<Rule>>,
+    /// Of no delivery of ours: of clients that route mail themselves.
+    next_hops: HashMap<RuleNextHop, Arc<Rule>>,
 }
 
 /// Two rules speak for the same domain.
@@ -117,6 +119,16 @@ impl Rules {
         }
         self.literals.insert(ip, rule);
         Ok(())
+    }
+
+    /// Adds a rule for mail that a client routes to this next hop, written so.
+    pub fn add_next_hop(&mut self, hop: RuleNextHop, rule: Arc<Rule>) {
+        self.next_hops.insert(hop, rule);
+    }
+
+    /// The rule for mail that a client routes to this next hop.
+    pub fn for_next_hop(&self, hop: &RuleNextHop) -> Option<&Arc<Rule>> {
+        self.next_hops.get(hop)
     }
 
     /// The rule for a delivery: that of the recipients' domain, or of their address literal.

@@ -91,6 +91,11 @@ impl Relay {
         }
     }
 
+    /// What a message that came now would obey.
+    pub fn snapshot_in_force(&self) -> Arc<Snapshot> {
+        self.parts.snapshot.load_full()
+    }
+
     /// What messages obey from now on.
     ///
     /// No connection made until now carries another message: roots or certificates by which it was

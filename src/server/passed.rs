@@ -3,7 +3,7 @@
 //! They are systemd's: they stay open when the daemon ends, and whoever connects until the next one runs
 //! waits. So none is left that nobody accepts from, if that can be helped.
 
-use super::settings::{ListenAddress, ListenSettings, Protocol};
+use super::settings::{ListenAddress, ListenSettings, Protocol, SocketSettings};
 use super::sockets::Listening;
 use listenfd::ListenFd;
 use std::io;
@@ -64,10 +64,17 @@ impl Passed {
     }
 
     /// Adds a listener for each socket that no other asks for and that is named after a protocol; says what
-    /// else the administrator should know. `Err`: two ask for the same socket.
-    pub fn complete(&self, listeners: &mut Vec<ListenSettings>) -> Result<Vec<String>, String> {
+    /// else the administrator should know. `maps` listen for something else than mail. `Err`: two ask for the same
+    /// socket.
+    pub fn complete(
+        &self,
+        listeners: &mut Vec<ListenSettings>,
+        maps: &[&SocketSettings],
+    ) -> Result<Vec<String>, String> {
+        let mut asked: Vec<SocketSettings> = listeners.iter().map(ListenSettings::socket).collect();
+        asked.extend(maps.iter().copied().cloned());
         let mut notices = Vec::new();
-        for listen in listeners.iter() {
+        for listen in &asked {
             let is_passed = self.sockets.iter().any(|s| s.is_meant_by(&listen.address));
             if is_passed && (listen.mode.is_some() || listen.group.is_some()) {
                 let at = &listen.address;
@@ -78,7 +85,7 @@ impl Passed {
             }
         }
         for socket in self.sockets.iter() {
-            let mut asking = listeners.iter().filter(|l| socket.is_meant_by(&l.address));
+            let mut asking = asked.iter().filter(|l| socket.is_meant_by(&l.address));
             match (asking.next(), asking.next()) {
                 (Some(_), None) => {}
                 (Some(one), Some(other)) => {
@@ -235,7 +242,7 @@ mod tests {
         ] {
             let mut listeners: Vec<_> = wanted.into_iter().map(listen).collect();
             assert_eq!(
-                both.complete(&mut listeners).unwrap().len(),
+                both.complete(&mut listeners, &[]).unwrap().len(),
                 notices,
                 "{what}"
             );
@@ -246,7 +253,7 @@ mod tests {
             }
         }
         let mut twice = vec![listen(&tcp_address), listen(&named("lmtp"))];
-        let problem = both.complete(&mut twice).unwrap_err();
+        let problem = both.complete(&mut twice, &[]).unwrap_err();
         assert!(problem.contains("the same socket"), "{problem}");
     }
 
@@ -259,13 +266,19 @@ mod tests {
         let elsewhere = ListenAddress::Tcp("127.0.0.1:1".parse().unwrap());
         let mail = passed(vec![("mail", unix)]);
         let mut listeners = vec![listen(&elsewhere)];
-        let notices = mail.complete(&mut listeners).unwrap();
+        let notices = mail.complete(&mut listeners, &[]).unwrap();
         assert_eq!(listeners.len(), 1);
         assert!(notices[0].contains("systemd:mail"), "{notices:?}");
 
+        // Postfix's questions are asked there.
+        let map = listen(&at_path).socket();
+        let mut listeners = vec![listen(&elsewhere)];
+        let notices = mail.complete(&mut listeners, &[&map]).unwrap();
+        assert_eq!((listeners.len(), notices.len()), (1, 0), "{notices:?}");
+
         let mut own = listen(&at_path);
         own.group = Some("postfix".to_owned());
-        let notices = mail.complete(&mut vec![own]).unwrap();
+        let notices = mail.complete(&mut vec![own], &[]).unwrap();
         assert!(notices[0].contains("SocketGroup="), "{notices:?}");
     }
 }

@@ -59,14 +59,9 @@ pub(super) fn listeners(root: &mut Section<'_>) -> Vec<ListenSettings> {
             .iter()
             .find(|l| collide(&l.address, &listener.address))
         {
-            let what = match &other.address {
-                ListenAddress::Tcp(address) => format!("{address} is listened on already"),
-                ListenAddress::Unix(path) => format!("{} is listened on already", path.display()),
-                ListenAddress::Systemd(name) => format!("socket {name} is in use already"),
-            };
             section.object(
                 "address",
-                what,
+                taken(&other.address),
                 "give each [[listen]] an address of its own",
             );
         }
@@ -74,6 +69,15 @@ pub(super) fn listeners(root: &mut Section<'_>) -> Vec<ListenSettings> {
         section.finish();
     }
     listeners
+}
+
+/// Why an address cannot be listened on.
+pub(super) fn taken(address: &ListenAddress) -> String {
+    match address {
+        ListenAddress::Tcp(address) => format!("{address} is listened on already"),
+        ListenAddress::Unix(path) => format!("{} is listened on already", path.display()),
+        ListenAddress::Systemd(name) => format!("socket {name} is in use already"),
+    }
 }
 
 const DEFAULT_LISTENER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 2525);
@@ -101,14 +105,20 @@ fn listener(section: &mut Section<'_>) -> ListenSettings {
         qualified(section, name);
     }
     check_bind(section, &listener.bind);
-    if !matches!(listener.address, ListenAddress::Unix(_)) {
-        for key in ["mode", "group"] {
-            if section.has(key) {
-                section.object(key, "is for unix sockets only", "remove it");
-            }
+    check_permissions(section, &listener.address);
+    listener
+}
+
+/// Only files have permissions.
+pub(super) fn check_permissions(section: &Section<'_>, address: &ListenAddress) {
+    if matches!(address, ListenAddress::Unix(_)) {
+        return;
+    }
+    for key in ["mode", "group"] {
+        if section.has(key) {
+            section.object(key, "is for unix sockets only", "remove it");
         }
     }
-    listener
 }
 
 /// Whether the second address could not be bound after the first.

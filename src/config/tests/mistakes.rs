@@ -121,7 +121,7 @@ const PROBLEMS: &[(&str, &str)] = &[
     ),
     (
         "[admin]\nlisten = \"127.0.0.1:2525\"",
-        "3:10: admin.listen: 127.0.0.1:2525 is the address of a [[listen]]; give it a port of \
+        "3:10: admin.listen: 127.0.0.1:2525 is the address of a [[listen]] or [[socketmap]]; give it a port of \
          its own",
     ),
     (
@@ -154,12 +154,25 @@ const PROBLEMS: &[(&str, &str)] = &[
         "3:11: tlsrpt.enabled: is not in this version; write false",
     ),
     (
-        "[[socketmap]]\nlisten = \"unix:/run/map.sock\"",
-        "3:10: socketmap 1: listen: is not in this version; remove the section",
+        "[[socketmap]]\ntlsrpt = true",
+        "2:1: socketmap 1: listen: is missing; write listen = \"127.0.0.1:2526\"",
     ),
     (
-        "[store]\nurl = \"postgres://db/sealpost\"",
-        "3:7: store.url: a shared database is not in this version; remove it",
+        "[[socketmap]]\nlisten = \"127.0.0.1:2525\"",
+        "3:10: socketmap 1: listen: 127.0.0.1:2525 is listened on already; give each [[socketmap]] an address of \
+         its own",
+    ),
+    (
+        "[[socketmap]]\nlisten = \"unix:/run/m\"\n[[socketmap]]\nlisten = \"unix:/run/m\"",
+        "5:10: socketmap 2: listen: /run/m is listened on already; give each [[socketmap]] an address of its own",
+    ),
+    (
+        "[[socketmap]]\nlisten = \"127.0.0.1:2526\"\nmode = \"0660\"",
+        "4:8: socketmap 1: mode: is for unix sockets only; remove it",
+    ),
+    (
+        "[[socketmap]]\nlisten = \"127.0.0.1:9825\"",
+        "1:1: admin.listen: 127.0.0.1:9825 is the address of a [[listen]] or [[socketmap]]; give it a port of its own",
     ),
     (
         "[outbound]\nport = 0",
