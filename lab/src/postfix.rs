@@ -173,6 +173,22 @@ impl Postfix {
         self.directory.path().join("spool")
     }
 
+    /// What postmap(1) finds in a table for a key; `Err` with what it said where it failed.
+    ///
+    /// # Errors
+    /// Nothing was found (then it is empty), or the table failed.
+    pub fn look_up(&self, table: &str, key: &str) -> Result<String, String> {
+        let etc = self.directory.path().join("etc");
+        let mut postmap = command("postmap");
+        postmap.arg("-c").arg(etc).args(["-q", key, table]);
+        let output = postmap.output().map_err(|error| error.to_string())?;
+        let said = |octets: &[u8]| String::from_utf8_lossy(octets).trim_end().to_owned();
+        if output.status.success() {
+            return Ok(said(&output.stdout));
+        }
+        Err(said(&output.stderr))
+    }
+
     /// Everything logged so far.
     pub fn log(&self) -> String {
         let octets = fs::read(self.directory.path().join("log/mail")).unwrap_or_default();

@@ -32,6 +32,7 @@ pub mod dane;
 mod metrics;
 pub mod postfix;
 pub mod power;
+pub mod socketmap;
 pub mod sts;
 pub mod traffic;
 mod world;
