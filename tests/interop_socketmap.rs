@@ -17,7 +17,9 @@ mod interop_dane {
     }
 }
 
+use std::fs::Permissions;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use lab::ca::Cert;
@@ -378,4 +380,40 @@ async fn postfix_in_a_chroot_reaches_a_unix_socket_below_its_spool() {
             .await
             >= 2.0
     );
+}
+
+/// Where smtp(8) cannot reach a socket itself, proxymap(8) can.
+#[tokio::test(flavor = "multi_thread")]
+async fn postfix_in_a_chroot_asks_through_proxymap() {
+    if !inside("postfix_in_a_chroot_asks_through_proxymap") {
+        return;
+    }
+    let run = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(run.path(), Permissions::from_mode(0o755)).unwrap();
+    let path = run.path().join("map.sock").display().to_string();
+    let section = format!("[[socketmap]]\nlisten = 'unix:{path}'\ngroup = 'postfix'");
+    let world = domains().config(&section).start().await;
+    let _resolver = Resolver::start(world.net.dns.address()).await;
+    let map = format!("proxy:socketmap:unix:{path}:sealpost");
+    let postfix = start(&world, &map, "smtp unix - - y - - smtp");
+    for (domain, delivered) in [("sts.test", true), ("othername.test", false)] {
+        let (sent, line) = outcome(&postfix, domain).await;
+        assert_eq!(sent, delivered, "{domain}: {line}");
+    }
+}
+
+/// Whoever pastes from the documentation gets what is tested here.
+#[test]
+fn the_documentation_has_every_setting_of_config_postfix() {
+    let read = |name: &str| {
+        let path = format!("{}/{name}", env!("CARGO_MANIFEST_DIR"));
+        std::fs::read_to_string(path).unwrap()
+    };
+    let text = read("docs/socketmap.md");
+    let lines = text.lines().map(str::trim).collect::<Vec<_>>();
+    let settings = read("config/postfix/socketmap.cf");
+    let is_setting = |line: &&str| !line.starts_with('#') && !line.is_empty();
+    for setting in settings.lines().filter(is_setting) {
+        assert!(lines.contains(&setting), "{setting}");
+    }
 }
