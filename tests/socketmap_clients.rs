@@ -244,3 +244,64 @@ async fn an_answer_that_is_owed_is_given_when_it_ends() {
     assert_eq!(client.reply().await, None);
     assert!(world.daemon.wait_exit(PATIENCE).await.is_some());
 }
+
+/// Thousands of questions, and no ear for the answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_takes_no_replies_is_left_in_time() {
+    let world = World::new()
+        .config("[[socketmap]]\nlisten = 'unix:STATE/map.sock'")
+        .start()
+        .await;
+    let path = world.daemon.directory().join("map.sock");
+    let mut client = MapClient::unix(&path).await;
+    let many = request("m", "").repeat(10_000);
+    let began = Instant::now();
+    while client.stream.write_all(&many).await.is_ok() {
+        assert!(began.elapsed() < PATIENCE, "it goes on listening");
+    }
+    assert!(
+        began.elapsed() > Duration::from_secs(8),
+        "{:?}",
+        began.elapsed()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_of_too_many_clients_waits_for_a_place() {
+    const PLACES: usize = 500;
+    let world = mapped(World::new()).start().await;
+    let mut clients = Vec::new();
+    for _ in 0..PLACES {
+        let mut one = client(&world).await;
+        assert_eq!(one.ask("m", "").await, "NOTFOUND ");
+        clients.push(one);
+    }
+    let mut last = client(&world).await;
+    last.send(&request("m", "")).await;
+    let metric = [("protocol", "socketmap")];
+    assert_eq!(world.daemon.metric("sessions", &metric).await, 500.0);
+    assert!(
+        tokio::time::timeout(Duration::from_millis(300), last.read())
+            .await
+            .is_err()
+    );
+    clients.pop();
+    assert_eq!(last.reply().await.as_deref(), Some("NOTFOUND "));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_may_make_a_listener_for_mail_of_it() {
+    let world = mapped(World::new()).start().await;
+    let mut before = client(&world).await;
+    assert_eq!(before.ask("m", "").await, "NOTFOUND ");
+    let at = world.net.ports.at(MAP);
+    let listen = format!("[[listen]]\naddress = '{at}'\n");
+    let config = world
+        .config()
+        .replace(&format!("[[socketmap]]\nlisten = \"{at}\"\n"), &listen);
+    assert_ne!(config, world.config());
+    world.daemon.reload(&config);
+    assert_eq!(before.reply().await, None, "its listener has ended");
+    let mut mail = lab::client::SmtpClient::smtp(at).await.unwrap();
+    assert_eq!(mail.command("NOOP").await.unwrap().code, 250);
+}

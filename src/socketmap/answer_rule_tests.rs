@@ -201,6 +201,60 @@ fn what_is_published_may_be_ignored() {
 }
 
 #[test]
+fn dane_and_mta_sts_may_be_off() {
+    for (dane, mta_sts, found, policy, expected) in [
+        (
+            Published::Ignore,
+            Published::Honor,
+            "not sought",
+            "none",
+            "NOTFOUND ",
+        ),
+        (
+            Published::Ignore,
+            Published::Honor,
+            "not sought",
+            BOTH,
+            SECURE,
+        ),
+        (
+            Published::Ignore,
+            Published::Honor,
+            "not sought",
+            "testing mx9.a.example",
+            "NOTFOUND ",
+        ),
+        (
+            Published::Honor,
+            Published::Ignore,
+            "usable",
+            BOTH,
+            "OK dane-only",
+        ),
+        (
+            Published::Honor,
+            Published::Ignore,
+            "absent",
+            BOTH,
+            "NOTFOUND ",
+        ),
+    ] {
+        let mut case = Case::new(Full, &[found], policy);
+        (case.policy.dane, case.policy.mta_sts) = (dane, mta_sts);
+        case.hosts[0].host = None;
+        assert_eq!(
+            hosts_matter(&case.demand, &case.policy),
+            dane == Published::Honor
+        );
+        assert_eq!(
+            case.say(),
+            expected,
+            "{dane:?} {mta_sts:?} {found} {policy}"
+        );
+    }
+}
+
+#[test]
 fn the_oldest_version_is_said_where_it_is_not_the_usual_one() {
     let old = "protocols=!SSLv2:!SSLv3:!TLSv1:!TLSv1.1";
     for (level, of_rule, of_all, expected) in [

@@ -133,8 +133,8 @@ impl Socketmap {
                         received: vec![0; MAX_FRAME],
                         filled: 0,
                     };
-                    let ending_ = ending.clone();
-                    ending.tasks.spawn(client.serve(ending_, place));
+                    let serving = client.serve(ending.clone(), place);
+                    ending.tasks.spawn(serving);
                 }
                 Ok(_) => {} // nobody of ours: there is no word for that
                 Err(error) if is_exhaustion(&error) => {

@@ -44,7 +44,7 @@ impl MapClient {
             .expect("an answer in time")
     }
 
-    async fn read(&mut self) -> Option<String> {
+    pub async fn read(&mut self) -> Option<String> {
         let mut length = 0;
         loop {
             match self.stream.read_u8().await {
