@@ -109,6 +109,7 @@ pub enum LogAddresses {
 pub struct SessionSummary {
     pub protocol: &'static str,
     pub client: String,
+    /// Or questions.
     pub messages: u64,
     pub elapsed: Duration,
     pub ended: &'static str,

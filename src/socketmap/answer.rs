@@ -242,7 +242,7 @@ fn published(floor: &Floor<'_>, enforced: Option<&Arc<Policy>>, question: &Quest
     if floor.level == Level::DaneOnly || any(&Standing::Proven) {
         if any(&Standing::Barred(Beyond::ReachedByDane)) {
             return Answer::Temporary(
-                "an MX host has TLSA records and is not in the domain's MTA-STS policy: Postfix can be \
+                "an MX host has TLSA records, or may have, and is not in the domain's MTA-STS policy: Postfix can be \
                  told to obey one of them only"
                     .into(),
             );

@@ -5,7 +5,7 @@ use super::lookup::Lookup;
 use super::reply::Answer;
 use super::wire::{self, MAX_FRAME, Malformed, Parsed};
 use crate::discovery::{Discovery, Sts};
-use crate::ledger::{Ledger, SocketmapEvent};
+use crate::ledger::{Ledger, SessionSummary, SocketmapEvent};
 use crate::relay::Relay;
 use crate::server::{
     Acceptor, BindError, Passed, ServerSettings, Socket, SocketSettings, Sockets, is_exhaustion,
@@ -128,6 +128,8 @@ impl Socketmap {
                 Ok((socket, from)) if self.admits(from) => {
                     let client = Client {
                         socket,
+                        from,
+                        answered: 0,
                         map: self.clone(),
                         reports,
                         received: vec![0; MAX_FRAME],
@@ -188,6 +190,9 @@ impl Socketmap {
 /// One client.
 struct Client {
     socket: Socket,
+    /// `None`: by a unix socket.
+    from: Option<IpAddr>,
+    answered: u64,
     map: Socketmap,
     reports: Reports,
     /// Octets that were received and not yet answered; never grows.
@@ -196,34 +201,64 @@ struct Client {
 }
 
 /// Why a client is left, for the debug log.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, Copy)]
 enum Left {
-    #[error("hung up")]
-    Closed,
-    #[error("idle")]
+    HungUp,
     Idle,
-    #[error("a request did not arrive in time")]
+    /// A request did not arrive in time.
     Slow,
-    #[error("a reply was not taken in time")]
+    /// A reply was not taken in time.
     Deaf,
-    #[error("shutting down")]
     Shutdown,
-    #[error("malformed: {0}")]
-    Malformed(#[from] Malformed),
-    #[error("{0}")]
-    Io(#[from] io::Error),
+    Malformed,
+}
+
+impl Left {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::HungUp => "hung_up",
+            Self::Idle => "idle",
+            Self::Slow => "slow",
+            Self::Deaf => "deaf",
+            Self::Shutdown => "shutdown",
+            Self::Malformed => "malformed",
+        }
+    }
+}
+
+impl From<Malformed> for Left {
+    fn from(_: Malformed) -> Self {
+        Self::Malformed
+    }
+}
+
+impl From<io::Error> for Left {
+    fn from(_: io::Error) -> Self {
+        Self::HungUp
+    }
 }
 
 impl Client {
     async fn serve(mut self, ending: Ending, place: OwnedSemaphorePermit) {
-        let _counted = self.map.ledger.session("socketmap");
+        const PROTOCOL: &str = "socketmap";
+        let ledger = self.map.ledger.clone();
+        let _counted = ledger.session(PROTOCOL);
+        let started = Instant::now();
         let serving = self.answer_all(&ending.draining);
         let left = match ending.expired.run_until_cancelled(serving).await {
             Some(Err(left)) => left,
             Some(Ok(never)) => match never {},
             None => Left::Shutdown,
         };
-        tracing::debug!(target: "sealpost::socketmap", reason = %left, "client left");
+        ledger.session_ended(&SessionSummary {
+            protocol: PROTOCOL,
+            client: self
+                .from
+                .map_or_else(|| "unix".to_owned(), |ip| ip.to_string()),
+            messages: self.answered,
+            elapsed: started.elapsed(),
+            ended: left.as_str(),
+        });
         drop(place);
     }
 
@@ -239,6 +274,7 @@ impl Client {
             };
             self.received.copy_within(length..self.filled, 0);
             self.filled -= length;
+            self.answered += 1;
         }
     }
 
@@ -265,7 +301,7 @@ impl Client {
             };
             let read = timeout_at(until, reading).await.map_err(|_| late)?;
             match read.ok_or(Left::Shutdown)?? {
-                0 => return Err(Left::Closed),
+                0 => return Err(Left::HungUp),
                 octets => {
                     if self.filled == 0 {
                         until = Instant::now() + REQUEST_TIMEOUT;
