@@ -79,7 +79,8 @@ pub(super) const SECTIONS: &[(&str, bool, &str)] = &[
     (
         "socketmap",
         true,
-        "Answers Postfix's `smtp_tls_policy_maps = socketmap:...`, for a Postfix that delivers by itself.",
+        "Answers Postfix's `smtp_tls_policy_maps = socketmap:...`, for a Postfix that delivers by itself\n\
+         ([socketmap.md](socketmap.md)).",
     ),
     (
         "admin",
@@ -465,7 +466,27 @@ pub(super) const KEYS: &[(&str, Takes, &str)] = &[
     ("tlsrpt.from", Reload, "Not in this version."),
     ("tlsrpt.organization", Reload, "Not in this version."),
     ("tlsrpt.contact", Reload, "Not in this version."),
-    ("socketmap.listen", Reload, "Not in this version."),
+    (
+        "socketmap.listen",
+        Reload,
+        "Where Postfix asks: `\"IP:PORT\"` (those in `client.networks`), `\"unix:/PATH\"` or `\"systemd:NAME\"`.",
+    ),
+    (
+        "socketmap.mode",
+        Reload,
+        "Permissions of a unix socket. Not set: 0660.",
+    ),
+    (
+        "socketmap.group",
+        Reload,
+        "Group of a unix socket. The daemon's user must be a member, or root.",
+    ),
+    (
+        "socketmap.tlsrpt",
+        Reload,
+        "Add the attributes that Postfix reports on (`smtp_tlsrpt_enable`). For Postfix 3.10 and newer only: older ones refuse\n\
+         such answers, and mail waits.",
+    ),
     (
         "admin.listen",
         Restart,
