@@ -33,6 +33,7 @@ mod metrics;
 pub mod monitoring;
 pub mod postfix;
 pub mod power;
+pub mod prometheus;
 pub mod promql;
 pub mod socketmap;
 pub mod sts;
