@@ -1,0 +1,156 @@
+# The package under systemd: installed, started in its sandbox, used, reloaded, restarted, upgraded, purged.
+# Each line that begins with "ok" or "FAILED" is a check; what else is said explains.
+
+config=/etc/sealpost/sealpost.toml
+smtp=127.0.0.1:2525
+lmtp=127.0.0.1:2424
+unix=/var/spool/postfix/private/sealpost-lmtp
+drop_ins=/etc/systemd/system/sealpost.service.d
+
+check() {
+    name=$1
+    shift
+    if said=$("$@" 2>&1); then echo "ok $name"; else echo "FAILED $name: $said"; fi
+}
+not() { ! "$@"; }
+# Until it is so: 20 seconds at most.
+soon() {
+    tries=400
+    until "$@" >/dev/null 2>&1; do
+        tries=$((tries - 1))
+        [ $tries -gt 0 ] || { "$@"; return 1; }
+        sleep 0.05
+    done
+}
+shows() { systemctl show --property="$1" --value "$2"; }
+is() { [ "$1" = "$2" ] || { echo "$1, not $2"; return 1; }; }
+client() { perl /sandbox/client.pl "$@"; }
+hears() { heard=$(client say "$1" "$2"); printf '%s\n' "$heard" | grep -q "$3" || { echo "$heard"; return 1; }; }
+active() { systemctl is-active --quiet sealpost.service; }
+journal() { journalctl --unit=sealpost --output=cat --no-pager | grep -q -- "$1"; }
+pid() { shows MainPID sealpost.service; }
+
+echo started
+
+# --- installed, not configured
+dpkg -i /sandbox/first.deb >/tmp/dpkg 2>&1 || cat /tmp/dpkg
+check 'not configured: says what to mend' grep -q 'hostname: is not set' /tmp/dpkg
+check 'not configured: does not run' not active
+check 'enabled' systemctl is-enabled --quiet sealpost.service sealpost.socket
+
+# --- configured: no DNS here; one destination, by a rule
+sed -i -e 's|^#hostname = .*|hostname = "relay.sandbox.test"|' -e 's|^dnssec = "auto"|dnssec = "off"|' \
+    -e 's|^#tls = .*|tls = { cert = "/etc/sealpost/cert.pem", key = "/run/credentials/sealpost.service/key.pem" }|' \
+    $config
+cat >>$config <<'END'
+[[rule]]
+domains = ["far.test"]
+require = "none"
+next_hop = "[127.0.0.2]:2599"
+END
+cp /sandbox/cert.pem /sandbox/key.pem /etc/sealpost/
+chmod 600 /etc/sealpost/key.pem
+mkdir -p $drop_ins
+printf '[Service]\nLoadCredential=key.pem:/etc/sealpost/key.pem\n' >$drop_ins/key.conf
+systemctl daemon-reload
+check 'starts' systemctl start sealpost.socket sealpost.service
+active || { journalctl --no-pager --output=cat --unit='sealpost*'; echo done; exit; }
+check 'is active' active
+check 'has READY' is "$(shows StatusText sealpost.service)$(shows SubState sealpost.service)" running
+check 'nothing unused' not journal 'waits in vain'
+check 'SMTP answers, with the key out of a credential' hears $smtp 'EHLO c.test' '^250.STARTTLS'
+check 'LMTP answers' hears $lmtp 'LHLO c.test' '^250'
+check 'root sees the queue' sealpost queue list
+check 'others do not' not setpriv --reuid=nobody --clear-groups sealpost queue list
+check 'the log is in the journal' soon journal ready
+check 'what the sandbox forbids does not hurt' not journal 'ermission denied\|not permitted\|cannot be'
+
+# --- Postfix's directory
+if [ -d /var/spool/postfix/private ]; then
+    postfix() { setpriv --reuid=postfix --clear-groups perl /sandbox/client.pl say $unix 'LHLO c.test'; }
+    check 'postfix: owns the socket' is "$(stat -c '%U %a %F' $unix)" 'postfix 600 socket'
+    check 'postfix: is answered' postfix
+    check 'postfix: others are not' not setpriv --reuid=nobody --clear-groups perl /sandbox/client.pl say $unix
+    . /sandbox/postfix.sh
+else
+    echo 'skipped postfix: it is not installed'
+fi
+
+# --- reload
+size() { hears $smtp 'EHLO c.test' "SIZE $1\$" || hears $smtp 'EHLO c.test' "SIZE $1.\$"; }
+check 'reload: before' size 52428800
+sed -i 's|^max_message_size = "50MiB"|max_message_size = "20MiB"|' $config
+check 'reload: succeeds' systemctl reload sealpost
+check 'reload: takes effect' size 20971520
+cp $config /tmp/good
+sed -i 's|^max_message_size = "20MiB"|max_mesage_size = "10MiB"|' $config
+check 'reload: fails for a broken file' not systemctl reload sealpost
+check 'reload: the journal says why' soon journal 'sealpost.toml:[0-9]*:[0-9]*: client.max_mesage_size'
+check 'reload: the old configuration stays' size 20971520
+check 'reload: still active' active
+cp /tmp/good $config
+check 'reload: mended' systemctl reload sealpost
+
+# --- restarts and an upgrade while clients come
+counted() { sed -n "s/^$2=//p" "/tmp/hammer.$1"; }
+served() {
+    [ "$(counted "$1" connected)" -gt 100 ] && ! grep -q '^refused\|^cut\|^connect_' "/tmp/hammer.$1" &&
+        is "$(counted "$1" unanswered)" 0 && is "$(counted "$1" said_220)" "$(counted "$1" connected)" ||
+        { cat "/tmp/hammer.$1"; return 1; }
+}
+rm -f /tmp/stop
+client hammer $smtp /tmp/stop >/tmp/hammer.smtp 2>&1 & one=$!
+other=
+if [ -S $unix ]; then client hammer $unix /tmp/stop >/tmp/hammer.unix 2>&1 & other=$!; fi
+for _ in 1 2 3; do
+    before=$(pid)
+    check 'restart: succeeds' systemctl restart sealpost
+    check 'restart: another process' not is "$(pid)" "$before"
+done
+before=$(pid)
+echo '# mine' >>$config
+dpkg --force-confold -i /sandbox/second.deb >/tmp/dpkg 2>&1 || cat /tmp/dpkg
+check 'upgrade: the new version runs' not is "$(pid)" "$before"
+check 'upgrade: active' active
+check 'upgrade: a changed configuration stays' grep -qx '# mine' $config
+: >/tmp/stop
+wait $one $other
+check 'restart: every SMTP client was greeted' served smtp
+[ -z "$other" ] || check 'restart: every LMTP client was greeted' served unix
+
+# --- watchdog
+printf '[Service]\nWatchdogSec=1\nRestartSec=100ms\n' >$drop_ins/watchdog.conf
+systemctl daemon-reload
+systemctl restart sealpost
+before=$(pid)
+sleep 1.5 # longer than the watchdog's patience
+check 'watchdog: content' is "$(pid)" "$before"
+kill -STOP "$before"
+restarted() { active && [ "$(pid)" != "$before" ] && [ "$(shows NRestarts sealpost.service)" -ge 1 ]; }
+check 'watchdog: what hangs is replaced' soon restarted
+check 'watchdog: and serves' hears $smtp 'EHLO c.test' '^250'
+journalctl --no-pager --output=cat _PID=1 | grep -q 'sealpost.service: Watchdog timeout'
+check 'watchdog: it was the watchdog' is $? 0
+
+# --- the end
+begun=$(date +%s)
+check 'stop: succeeds' systemctl stop sealpost.socket sealpost.service
+check 'stop: in time' [ $(($(date +%s) - begun)) -lt 10 ]
+check 'stop: cleanly' is "$(shows Result sealpost.service)" success
+check 'stop: no socket is left' not ls $unix
+dpkg -i /sandbox/second.deb >/dev/null 2>&1 # what is stopped stays stopped
+check 'upgrade: what was stopped stays so' not active
+systemctl start sealpost.socket sealpost.service
+dpkg -r sealpost >/tmp/dpkg 2>&1 || cat /tmp/dpkg
+check 'removed: does not run' not active
+check 'removed: no socket listens' not client say $smtp
+check 'removed: the configuration stays' test -e $config
+check 'removed: the queue stays' test -e /var/lib/private/sealpost/sealpost.db
+dpkg -i /sandbox/second.deb >/tmp/dpkg 2>&1 || cat /tmp/dpkg
+check 'installed again: runs' soon active
+dpkg -P sealpost >/tmp/dpkg 2>&1 || cat /tmp/dpkg
+rm -rf $drop_ins
+check 'purged: nothing is left' is "$(find /etc /var/lib /run /usr $unix -name '*sealpost*' \
+    -not -path '/run/systemd/*' -not -path '/run/log/*' 2>/dev/null)" ''
+check 'purged: nothing failed' is "$(systemctl list-units --failed --no-legend --plain 'sealpost*')" ''
+echo done
