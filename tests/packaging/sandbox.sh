@@ -1,6 +1,7 @@
 #!/bin/sh
 # sandbox.sh MODE SHARED: this machine's files with a layer over them that is gone afterwards, and in it
 #
+#   try      nothing: whether that can be had here
 #   chroot   sh /sandbox/installed.sh
 #   boot     systemd, which runs /sandbox/booted.sh and ends
 #
@@ -10,25 +11,27 @@ set -eu
 
 mode=$1
 shared=$2
-work=$(mktemp -d)
+work=$shared/layer
+mkdir -p "$work"
 mount --make-rprivate /
 mount -t tmpfs -o mode=755 sandbox "$work"
 mkdir "$work/upper" "$work/lower" "$work/root"
 mount -t overlay sandbox -o "lowerdir=/,upperdir=$work/upper,workdir=$work/lower" "$work/root"
 root=$work/root
 # What this machine itself has installed is not what is tested.
-rm -rf "$root/etc/sealpost" "$root/var/lib/sealpost" "$root/var/lib/private/sealpost" "$root/tmp" \
+rm -rf "$root/etc/sealpost" "$root/var/lib/sealpost" "$root/var/lib/private/sealpost" \
     "$root/etc/systemd/system/sealpost"* "$root/usr/sbin/policy-rc.d"
 # Nor is the index of this machine's manual pages written anew.
 rm -f "$root/var/lib/man-db/auto-update"
-mkdir -p "$root/tmp" "$root/sandbox"
-chmod 1777 "$root/tmp"
+mkdir -p "$root/sandbox"
 
 case $mode in
+try) ;;
 chroot)
     mount --bind "$shared" "$root/sandbox"
     mount -t proc proc "$root/proc"
     mount -t tmpfs tmpfs "$root/run"
+    mount -t tmpfs tmpfs "$root/tmp"
     mount --bind /dev "$root/dev"
     chroot "$root" sh /sandbox/installed.sh >"$shared/said" 2>&1
     ;;
