@@ -22,7 +22,7 @@ for file in /usr/sbin/sealpost /usr/lib/systemd/system/sealpost.service /usr/lib
     /usr/lib/systemd/system/sealpost-postfix.socket /usr/share/man/man1/sealpost.1.gz \
     /usr/share/man/man1/sealpost-queue-list.1.gz /usr/share/bash-completion/completions/sealpost \
     /usr/share/zsh/vendor-completions/_sealpost /usr/share/fish/vendor_completions.d/sealpost.fish \
-    /usr/share/doc/sealpost/copyright /usr/share/doc/sealpost/changelog.gz /usr/share/doc/sealpost/README.md \
+    /usr/share/doc/sealpost/copyright /usr/share/doc/sealpost/changelog.gz /usr/share/doc/sealpost/README.md /usr/share/doc/sealpost/docs/install.md \
     /usr/share/doc/sealpost/examples/postfix/master.cf; do
     check "has $file" test -s $file
 done
