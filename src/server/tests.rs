@@ -133,6 +133,7 @@ struct Server {
     shutdown: Shutdown,
     spool: SpoolMemory,
     settings: watch::Sender<Arc<ServerSettings>>,
+    pulse: Pulse,
     serving: JoinHandle<std::io::Result<()>>,
 }
 
@@ -173,6 +174,7 @@ fn serve(listen: &ListenSettings, settings: ServerSettings) -> Server {
     let ledger = Ledger::new(LogAddresses::Plain);
     let context = ServerContext::new(watched, submit, ledger, spool.clone());
     let shutdown = Shutdown::default();
+    let pulse = context.pulse.clone();
     let stop = shutdown.clone();
     let serving = tokio::spawn(async move { bound.serve(context, stop).await });
     Server {
@@ -182,6 +184,7 @@ fn serve(listen: &ListenSettings, settings: ServerSettings) -> Server {
         shutdown,
         spool,
         settings,
+        pulse,
         serving,
     }
 }

@@ -157,6 +157,21 @@ wait $one $other
 check 'restart: every SMTP client was served' served smtp
 [ -z "$other" ] || check 'restart: every LMTP client was served' served unix
 
+# --- a broken file at a restart, while clients wait
+cp $config /tmp/good
+echo 'unknown = 1' >>$config
+rm /tmp/stop
+client hammer $smtp /tmp/stop >/dev/null 2>&1 & one=$!
+check 'broken: does not start' not systemctl restart sealpost
+gave_up() { is "$(shows ActiveState sealpost.socket)" failed; }
+check 'broken: systemd gives up' soon gave_up
+: >/tmp/stop
+wait $one
+cp /tmp/good $config
+systemctl reset-failed 'sealpost*'
+check 'broken: mended, it starts' systemctl start sealpost.socket sealpost.service
+check 'broken: mended, it answers' hears $smtp 'EHLO c.test' '^250'
+
 # --- watchdog
 printf '[Service]\nWatchdogSec=1\nRestartSec=100ms\n' >$drop_ins/watchdog.conf
 systemctl daemon-reload
@@ -179,7 +194,10 @@ check 'stop: cleanly' is "$(shows Result sealpost.service)" success
 check 'stop: no socket is left' not ls $unix
 dpkg -i /sandbox/second.deb >/dev/null 2>&1 # what is stopped stays stopped
 check 'upgrade: what was stopped stays so' not active
-systemctl start sealpost.socket sealpost.service
+if [ -d /var/spool/postfix ]; then mv /var/spool/postfix /tmp/postfix.away; fi
+check 'no Postfix: starts' systemctl start sealpost.socket sealpost.service
+check 'no Postfix: answers' hears $smtp 'EHLO c.test' '^250'
+check 'no Postfix: its directory is not made' not ls -d /var/spool/postfix
 dpkg -r sealpost >/tmp/dpkg 2>&1 || cat /tmp/dpkg
 check 'removed: does not run' not active
 check 'removed: no socket listens' not client say $smtp

@@ -199,6 +199,28 @@ async fn at_the_limit_accepting_pauses_before_anybody_hears_421() {
 }
 
 #[tokio::test]
+async fn the_watchdog_is_answered_whatever_accepting_waits_for() {
+    let one = ServerSettings {
+        max_sessions: 1,
+        ..settings()
+    };
+    let mut server = start(Protocol::Smtp, one);
+    let beats = async |server: &Server| timeout(SOON, server.pulse.beat()).await.is_ok();
+    assert!(beats(&server).await, "nobody comes");
+    let mut first = server.client().await;
+    first.greeted("EHLO mta.example").await;
+    let _second = server.client().await;
+    assert!(beats(&server).await, "it is full");
+    server.shutdown.draining.cancel();
+    timeout(SOON, &mut server.serving)
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
+    assert!(beats(&server).await, "it has ended");
+}
+
+#[tokio::test]
 async fn new_settings_hold_for_the_next_transaction() {
     let server = start(Protocol::Smtp, settings());
     let mut client = server.client().await;
