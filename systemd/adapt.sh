@@ -9,8 +9,10 @@ set -eu
 version=${1%%[!0-9]*}
 program=$2
 
+# The check tells what became of the signal, whichever comes first.
 older='s|^Type=notify-reload$|Type=notify|
 /^# systemd 253 and newer send/,/^# Type=notify with an ExecReload/d
+s| (systemd sends its signal .*||
 0,/^ExecReload=/s|^ExecReload=|ExecReload=/bin/kill -HUP $MAINPID\
 &|'
 [ "${version:-0}" -lt 253 ] || older=
