@@ -62,7 +62,10 @@ fn make_install_keeps_a_configuration_and_so_does_make_uninstall() {
         "usr/local/share/bash-completion/completions/sealpost",
         "usr/local/share/zsh/site-functions/_sealpost",
         "usr/local/share/fish/vendor_completions.d/sealpost.fish",
-        "usr/local/share/doc/sealpost/examples/postfix/main.cf",
+        "usr/local/share/man/man5/sealpost.toml.5",
+        "usr/local/share/sealpost/postfix/lmtp.cf",
+        "usr/local/share/sealpost/prometheus/alerts.yml",
+        "usr/local/share/doc/sealpost/docs/install.md",
     ] {
         assert!(at(file).is_file(), "{file}");
     }

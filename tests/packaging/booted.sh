@@ -4,7 +4,7 @@
 config=/etc/sealpost/sealpost.toml
 smtp=127.0.0.1:2525
 lmtp=127.0.0.1:2424
-unix=/var/spool/postfix/private/sealpost-lmtp
+unix=/var/spool/postfix/private/sealpost
 drop_ins=/etc/systemd/system/sealpost.service.d
 
 check() {

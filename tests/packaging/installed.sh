@@ -19,11 +19,11 @@ check 'installs' quiet dpkg -i /sandbox/first.deb
 check 'files are what the package says' dpkg --verify sealpost
 check 'the program runs' sealpost --version
 for file in /usr/sbin/sealpost /usr/lib/systemd/system/sealpost.service /usr/lib/systemd/system/sealpost.socket \
-    /usr/lib/systemd/system/sealpost-postfix.socket /usr/share/man/man1/sealpost.1.gz \
+    /usr/lib/systemd/system/sealpost-postfix.socket /usr/share/man/man1/sealpost.1.gz /usr/share/man/man5/sealpost.toml.5.gz \
     /usr/share/man/man1/sealpost-queue-list.1.gz /usr/share/bash-completion/completions/sealpost \
     /usr/share/zsh/vendor-completions/_sealpost /usr/share/fish/vendor_completions.d/sealpost.fish \
     /usr/share/doc/sealpost/copyright /usr/share/doc/sealpost/changelog.gz /usr/share/doc/sealpost/README.md /usr/share/doc/sealpost/docs/install.md \
-    /usr/share/doc/sealpost/examples/postfix/master.cf; do
+    /usr/share/sealpost/postfix/master.cf; do
     check "has $file" test -s $file
 done
 check 'all is of root' [ -z "$(dpkg -L sealpost | xargs -d '\n' stat -c '%U:%G %n' | grep -v '^root:root')" ]

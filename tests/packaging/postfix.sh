@@ -1,15 +1,14 @@
 # Part of booted.sh: Postfix as config/postfix sets it up, over the socket in its queue directory.
 
-examples=/usr/share/doc/sealpost/examples/postfix
+shipped=/usr/share/sealpost/postfix
 cat >/etc/postfix/main.cf <<'END'
 compatibility_level = 3.6
 myhostname = relay.sandbox.test
 mydestination =
 inet_interfaces = loopback-only
 END
-sed 's|^default_transport = .*|default_transport = sealpost:unix:private/sealpost-lmtp|' $examples/main.cf \
-    >>/etc/postfix/main.cf
-cat >/etc/postfix/master.cf - $examples/master.cf <<'END'
+cat $shipped/lmtp.cf >>/etc/postfix/main.cf
+cat >/etc/postfix/master.cf - $shipped/master.cf <<'END'
 pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
