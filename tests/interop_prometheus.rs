@@ -10,7 +10,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
-use support::monitoring::{alerts, dashboard_expressions, path, text};
+use support::monitoring::{alerts, dashboard_expressions, path, rules, text};
 use support::prometheus::Prometheus;
 use support::{Script, World};
 
@@ -54,7 +54,7 @@ fn promtool(arguments: &[&str], input: &str) -> String {
 fn the_alerts_are_good_rules() {
     if !skipped() {
         let said = promtool(&["check", "rules", "alerts.yml"], "");
-        let found = format!("{} rules found", alerts().len());
+        let found = format!("{} rules found", rules().len());
         assert!(said.contains(&found), "{said}");
     }
 }

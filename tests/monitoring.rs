@@ -7,16 +7,16 @@ mod support;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use support::monitoring::{
-    alerts, dashboard, dashboard_expressions, faults, labels_of, panels, registry, text,
+    alerts, dashboard, dashboard_expressions, faults, labels_of, panels, registry, rules, text,
 };
 use support::promql;
 
 #[test]
 fn alerts_use_what_there_is() {
     let registry = registry();
-    for alert in alerts() {
-        let name = &alert.name;
-        let found = faults(&alert.expression, &registry);
+    for rule in rules() {
+        let name = &rule.name;
+        let found = faults(&rule.expression, &registry);
         assert_eq!(found, Vec::<String>::new(), "{name}");
     }
 }
@@ -43,7 +43,7 @@ fn every_alert_says_what_an_administrator_needs() {
         // What the texts name must be there when they are written.
         let mut there = promql::uses(&alert.expression).grouped;
         if there.is_empty() {
-            there.insert("instance".to_owned());
+            there.insert("instance".to_owned()); // a series as it is
         }
         for text in [key("summary"), key("description")] {
             for label in text.split("$labels.").skip(1) {

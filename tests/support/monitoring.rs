@@ -6,9 +6,11 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// One alert of `config/prometheus/alerts.yml`.
+/// One rule of `config/prometheus/alerts.yml`.
 #[derive(Clone, Debug, Default)]
-pub struct Alert {
+pub struct Rule {
+    /// `alert` or `record`.
+    pub kind: String,
     pub name: String,
     pub expression: String,
     /// `for`, `severity`, `summary`, `description`, `runbook`.
@@ -24,42 +26,52 @@ pub fn text(name: &str) -> String {
     std::fs::read_to_string(path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// The shipped alerts. It reads no YAML but what is written as there.
-pub fn alerts() -> Vec<Alert> {
-    let mut alerts: Vec<Alert> = Vec::new();
+/// The shipped alerts.
+pub fn alerts() -> Vec<Rule> {
+    let mut rules = rules();
+    rules.retain(|rule| rule.kind == "alert");
+    rules
+}
+
+/// The shipped rules. It reads no YAML but what is written as there.
+pub fn rules() -> Vec<Rule> {
+    let mut rules: Vec<Rule> = Vec::new();
     // The indentation of `expr: |`, whose lines are indented more.
     let mut block = None;
     for line in text("config/prometheus/alerts.yml").lines() {
         let indented = line.len() - line.trim_start().len();
         let line = line.trim();
-        if let Some(name) = line.strip_prefix("- alert: ") {
-            let name = name.to_owned();
-            alerts.push(Alert {
-                name,
-                ..Alert::default()
+        let begins = line
+            .strip_prefix("- ")
+            .and_then(|rule| rule.split_once(": "));
+        if let Some((kind @ ("alert" | "record"), name)) = begins {
+            rules.push(Rule {
+                kind: kind.to_owned(),
+                name: name.to_owned(),
+                ..Rule::default()
             });
         }
-        let Some(alert) = alerts.last_mut() else {
+        let Some(rule) = rules.last_mut() else {
             continue;
         };
         if let Some(outer) = block {
             if indented > outer {
-                alert.expression += &format!("{line}\n");
+                rule.expression += &format!("{line}\n");
                 continue;
             }
             block = None;
         }
         match line.split_once(": ") {
             Some(("expr", "|")) => block = Some(indented),
-            Some(("expr", expression)) => expression.clone_into(&mut alert.expression),
+            Some(("expr", expression)) => expression.clone_into(&mut rule.expression),
             Some((key, value)) if !key.starts_with(['-', '#']) => {
                 let value = value.trim_matches('"').to_owned();
-                alert.keys.insert(key.to_owned(), value);
+                rule.keys.insert(key.to_owned(), value);
             }
             _ => {}
         }
     }
-    alerts
+    rules
 }
 
 /// Panels of the shipped dashboard that are no rows, with those inside of rows.
@@ -122,7 +134,12 @@ pub fn faults(expression: &str, registry: &[Described]) -> Vec<String> {
 
 /// The labels of a series by its name, beside those that Prometheus adds.
 pub fn labels_of(series: &str, registry: &[Described]) -> Option<Vec<String>> {
-    if series == "up" {
+    // What is recorded is by job and instance.
+    if series == "up"
+        || rules()
+            .iter()
+            .any(|rule| rule.kind == "record" && rule.name == series)
+    {
         return Some(Vec::new());
     }
     if let Some(metric) = registry.iter().find(|metric| metric.name == series) {
