@@ -153,6 +153,22 @@ impl Metrics {
             let labels = [PolicySource::MtaSts.as_str(), reason];
             self.policy_blocked.with_label_values(&labels);
         }
+        self.begin_sts();
+        self.begin_queue();
+        for answer in SOCKETMAP_LABELS {
+            self.socketmap_answers.with_label_values(&[answer]);
+        }
+        for protocol in ["smtp", "lmtp", "socketmap"] {
+            self.sessions.with_label_values(&[protocol]);
+        }
+        for state in ["active", "idle"] {
+            self.upstream_connections.with_label_values(&[state]);
+        }
+        self.config_last_reload_successful.set(1);
+        self.configuration_read(clock::now());
+    }
+
+    fn begin_sts(&self) {
         for source in StsSource::ALL {
             let labels = [PolicySource::MtaSts.as_str(), source.label()];
             self.policy_lookups.with_label_values(&labels);
@@ -167,18 +183,6 @@ impl Metrics {
         for sign in Sign::ALL {
             self.mta_sts_suspicions.with_label_values(&[sign.as_str()]);
         }
-        self.begin_queue();
-        for answer in SOCKETMAP_LABELS {
-            self.socketmap_answers.with_label_values(&[answer]);
-        }
-        for protocol in ["smtp", "lmtp", "socketmap"] {
-            self.sessions.with_label_values(&[protocol]);
-        }
-        for state in ["active", "idle"] {
-            self.upstream_connections.with_label_values(&[state]);
-        }
-        self.config_last_reload_successful.set(1);
-        self.configuration_read(clock::now());
     }
 
     fn begin_queue(&self) {
