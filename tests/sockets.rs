@@ -90,17 +90,17 @@ async fn who_waits_at_a_passed_socket_is_served_by_the_next_daemon() {
             ("smtp", other.try_clone().unwrap()),
         ]
     };
-    let mut daemon = Daemon::spawn_passing(passed(), tempdir().unwrap(), &config);
+    // Full with one, it leaves the others waiting.
+    let full = merge(&config, "[client]\nmax_sessions = 1\n");
+    let mut daemon = Daemon::spawn_passing(passed(), tempdir().unwrap(), &full);
     daemon.wait_until_ready().await;
-    assert_eq!(mail(at).await, 250);
-    // It stops while they wait. It may still have served one; it tells none to go.
-    daemon.signal("STOP");
+    let mut served = SmtpClient::smtp(at).await.unwrap();
     let mut waiting = Vec::new();
     for _ in 0..20 {
         waiting.push(SmtpClient::connect(at).await.unwrap());
     }
     daemon.signal("TERM");
-    daemon.signal("CONT");
+    assert_eq!(served.reply().await.unwrap().code, 421);
     daemon.gone().await;
     waiting.push(SmtpClient::connect(at).await.unwrap());
     let mut next = Daemon::spawn_passing(passed(), tempdir().unwrap(), &config);
