@@ -256,6 +256,17 @@ fn an_entry_for_an_address_binds_mail_to_its_literal() {
 }
 
 #[test]
+fn postfix_may_ask_for_an_entry_that_no_rule_routes_to() {
+    let map = "[mx.example.com]:587 encrypt\n";
+    let (_, config) = with_map(map, "[[socketmap]]\nlisten = \"127.0.0.1:2526\"\n");
+    let config = config.unwrap();
+    let hop = crate::names::RuleNextHop::parse("[mx.example.com]:587").unwrap();
+    let rule = config.policy.rules.for_next_hop(&hop).unwrap();
+    assert_eq!(rule.require, Some(Level::Encrypt));
+    assert_eq!(config.notices, Vec::<String>::new());
+}
+
+#[test]
 fn an_entry_for_a_next_hop_binds_the_rule_that_routes_there() {
     let map = "[mx.example.com]:587 secure match=mx.example.com\n[unused.example] may\n";
     let rule = "[[rule]]\ndomains = [\"a.example\"]\nnext_hop = \"[mx.example.com]:587\"\n";
