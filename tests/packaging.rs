@@ -80,6 +80,25 @@ fn make_install_keeps_a_configuration_and_so_does_make_uninstall() {
 }
 
 #[test]
+fn the_socket_in_postfixs_directory_has_one_name() {
+    let read = |path: &str| fs::read_to_string(path).unwrap();
+    let unit = read("systemd/sealpost-postfix.socket");
+    let path = unit.lines().find_map(|l| l.strip_prefix("ListenStream="));
+    let path = path.unwrap();
+    let of_listen = format!("\n#address = \"unix:{path}\"\n");
+    assert!(read("config/sealpost.toml").contains(&of_listen), "{path}");
+    let name = path.strip_prefix("/var/spool/postfix/").unwrap();
+    for file in ["config/postfix/lmtp.cf", "config/postfix/transport"] {
+        assert!(read(file).contains(&format!(":unix:{name}\n")), "{file}");
+    }
+    // A service of that name has a socket of Postfix's own there.
+    let services = read("config/postfix/master.cf");
+    let name = name.strip_prefix("private/").unwrap();
+    let service = format!("{name} ");
+    assert!(!services.lines().any(|line| line.starts_with(&service)));
+}
+
+#[test]
 fn the_same_program_makes_the_same_package() {
     if !has("dpkg-deb") {
         return;
