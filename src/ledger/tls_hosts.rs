@@ -35,7 +35,7 @@ pub struct TlsHosts(Mutex<Known>);
 #[derive(Debug, Default)]
 struct Known {
     hosts: HashMap<Arc<str>, Entry>,
-    /// What is not in the store yet.
+    /// What is not in the store yet; no more of it than hosts, also where nobody keeps it.
     changed: Vec<Arc<str>>,
     swept: Option<SystemTime>,
 }
@@ -108,7 +108,9 @@ impl TlsHosts {
             };
             known.hosts.insert(host.into(), entry);
         }
-        known.changed.push(host.into());
+        if known.changed.len() < MOST {
+            known.changed.push(host.into());
+        }
     }
 
     /// Mail has gone to a host in the clear.
@@ -253,6 +255,18 @@ mod tests {
             assert_eq!(hosts.changed(), [known(host, DAY)]);
         }
         assert_eq!(hosts.changed(), []);
+    }
+
+    #[test]
+    fn what_nobody_keeps_is_bounded_too() {
+        let hosts = TlsHosts::default();
+        for day in 0..=MOST as u64 {
+            hosts.secured("mx.example", at(day * DAY));
+        }
+        assert_eq!(hosts.lock().changed.len(), MOST);
+        assert_eq!(hosts.changed().len(), MOST);
+        hosts.secured("mx.example", at((MOST as u64 + 2) * DAY));
+        assert_eq!(hosts.changed().len(), 1);
     }
 
     #[test]
