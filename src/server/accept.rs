@@ -6,7 +6,7 @@ use super::listener::{BoundListener, TlsSlot};
 use super::pulse::Heart;
 use super::replies::Say;
 use super::session::{Client, Role, Session, Standing};
-use super::sockets::{Acceptor, Ending, is_exhaustion};
+use super::sockets::{Acceptor, EXHAUSTED_PAUSE, Ending, is_exhaustion};
 use super::stream::{Socket, Stream};
 use super::{ServerContext, Shutdown};
 use crate::ledger::SessionSummary;
@@ -23,8 +23,6 @@ use tokio::time::{Instant, sleep, timeout};
 const FULL_PAUSE: Duration = Duration::from_secs(10);
 /// Clients answered 421 after one such pause, and at the end, at most.
 const MAX_DISMISSALS: usize = 1024;
-/// How long accepting pauses when the process is out of file descriptors or memory.
-const EXHAUSTED_PAUSE: Duration = Duration::from_secs(1);
 /// How long a client may take that is only told to go.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -35,8 +33,13 @@ impl BoundListener {
         if let Some(slot) = &self.tls {
             context.certificates.add(slot);
         }
+        let acceptors = tokio::select! {
+            biased;
+            acceptors = self.sockets.acceptors() => acceptors?,
+            () = shutdown.draining.cancelled() => return Ok(()),
+        };
         let mut loops = Vec::new();
-        for acceptor in self.sockets.acceptors()? {
+        for acceptor in acceptors {
             let accepting = Accepting {
                 acceptor,
                 role: Arc::clone(&self.role),

@@ -10,10 +10,13 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::{TcpListener, UnixListener};
 
 /// Connections that wait to be accepted: an MTA opens hundreds at once.
 pub(super) const BACKLOG: i32 = 1024;
+/// How long accepting pauses when the process is out of file descriptors or memory.
+pub(super) const EXHAUSTED_PAUSE: Duration = Duration::from_secs(1);
 
 /// Why a listener cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -146,10 +149,13 @@ impl Sockets {
         }
     }
 
-    /// One for each socket. Needs a runtime.
-    pub fn acceptors(&self) -> io::Result<Vec<Acceptor>> {
-        let copies = self.sockets.iter().map(Listening::try_clone);
-        copies.map(|socket| Acceptor::new(socket?)).collect()
+    /// One for each socket, as soon as there are file descriptors for them: who came before has ended already.
+    pub async fn acceptors(&self) -> io::Result<Vec<Acceptor>> {
+        when_possible(|| {
+            let copies = self.sockets.iter().map(Listening::try_clone);
+            copies.map(|socket| Acceptor::new(socket?)).collect()
+        })
+        .await
     }
 
     /// How it ends, if it ends now.
@@ -212,6 +218,19 @@ pub fn is_exhaustion(error: &io::Error) -> bool {
     let exhausted = [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM];
     let raised = error.raw_os_error().map(Errno::from_raw);
     raised.is_some_and(|errno| exhausted.contains(&errno))
+}
+
+/// What came of an attempt that was not in vain for want of file descriptors or memory.
+async fn when_possible<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match attempt() {
+            Err(error) if is_exhaustion(&error) => {
+                tracing::warn!(%error, "accepting pauses");
+                tokio::time::sleep(EXHAUSTED_PAUSE).await;
+            }
+            done => return done,
+        }
+    }
 }
 
 /// A listening TCP socket. One for IPv6 takes no IPv4 clients, whatever the system's default, so that
@@ -284,6 +303,22 @@ mod tests {
         settings.address = ListenAddress::Unix(directory.path().join("missing/s"));
         settings.group = None;
         assert!(matches!(bind(&settings), Err(BindError::Io { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_listener_waits_for_descriptors_and_for_nothing_else() {
+        let raised = |errno: nix::errno::Errno| io::Error::from_raw_os_error(errno as i32);
+        let mut attempts = 0;
+        let served = when_possible(|| {
+            attempts += 1;
+            if attempts < 2 {
+                return Err(raised(nix::errno::Errno::EMFILE));
+            }
+            Ok(attempts)
+        });
+        assert_eq!(served.await.unwrap(), 2);
+        let broken = when_possible(|| io::Result::<()>::Err(raised(nix::errno::Errno::EINVAL)));
+        assert!(broken.await.is_err());
     }
 
     #[test]

@@ -108,7 +108,12 @@ impl Socketmap {
 
     /// Serves clients until `ending.draining`; they run on `ending.tasks` and may end later.
     pub async fn serve(&self, listener: &BoundMap, ending: Ending) -> io::Result<()> {
-        let loops = listener.sockets.acceptors()?.into_iter().map(|acceptor| {
+        let acceptors = tokio::select! {
+            biased;
+            acceptors = listener.sockets.acceptors() => acceptors?,
+            () = ending.draining.cancelled() => return Ok(()),
+        };
+        let loops = acceptors.into_iter().map(|acceptor| {
             let (map, ending) = (self.clone(), ending.clone());
             let draining = ending.draining.clone();
             async move {
