@@ -202,8 +202,9 @@ impl Program for Sealpost {
         let submit = Arc::new(custodian(&relay, queue.as_ref(), &context));
         let finding = (&discovery, sts.clone());
         let ledger = context.ledger.clone();
-        let map = Socketmap::new(relay.clone(), finding, watched.clone(), ledger);
-        let server = ServerContext::new(watched, submit, context.ledger.clone(), spool);
+        let server = ServerContext::new(watched.clone(), submit, ledger.clone(), spool);
+        let pulse = server.pulse.clone();
+        let map = Socketmap::new(relay.clone(), finding, watched, ledger, pulse);
         Ok(Self {
             relay,
             queue,

@@ -50,6 +50,19 @@ impl Pulse {
         }
     }
 
+    /// Answers for an accept loop, until it ends or is dropped.
+    pub async fn answer_for<T>(&self, accepting: impl Future<Output = T>) -> T {
+        let mut heart = self.heart();
+        tokio::pin!(accepting);
+        loop {
+            tokio::select! {
+                biased;
+                () = heart.answer() => {}
+                ended = &mut accepting => return ended,
+            }
+        }
+    }
+
     pub(super) fn heart(&self) -> Heart {
         let question = self.shared.question.subscribe();
         let answer = Arc::new(AtomicU64::new(*question.borrow()));
@@ -128,6 +141,27 @@ mod tests {
         drop(other);
         let (beaten, ()) = tokio::join!(beats(&pulse), one.answer());
         assert!(beaten, "who has ended is not asked");
+    }
+
+    #[tokio::test]
+    async fn it_beats_for_a_loop_that_is_answered_for() {
+        let pulse = Pulse::default();
+        let (end, ended) = tokio::sync::oneshot::channel();
+        let answering = pulse.answer_for(ended);
+        tokio::pin!(answering);
+        for _ in 0..3 {
+            tokio::select! {
+                _ = &mut answering => panic!("it has ended"),
+                beaten = beats(&pulse) => assert!(beaten),
+            }
+        }
+        assert!(!beats(&pulse).await, "nobody runs it");
+        end.send("done").unwrap();
+        assert_eq!(answering.await, Ok("done"));
+        assert!(beats(&pulse).await, "it has ended");
+        let panics = std::panic::AssertUnwindSafe(pulse.answer_for(async { panic!("on purpose") }));
+        assert!(futures_util::FutureExt::catch_unwind(panics).await.is_err());
+        assert!(!beats(&pulse).await);
     }
 
     #[tokio::test]

@@ -8,7 +8,8 @@ use crate::discovery::{Discovery, Sts};
 use crate::ledger::{Ledger, SessionSummary, SocketmapEvent};
 use crate::relay::Relay;
 use crate::server::{
-    Acceptor, BindError, Passed, ServerSettings, Socket, SocketSettings, Sockets, is_exhaustion,
+    Acceptor, BindError, Passed, Pulse, ServerSettings, Socket, SocketSettings, Sockets,
+    is_exhaustion,
 };
 use futures_util::future::join_all;
 use std::io;
@@ -79,6 +80,8 @@ pub struct Socketmap {
     settings: watch::Receiver<Arc<ServerSettings>>,
     ledger: Ledger,
     places: Arc<Semaphore>,
+    /// Whether they are accepted.
+    pulse: Pulse,
 }
 
 /// How clients are told to end, and who waits for them.
@@ -97,12 +100,14 @@ impl Socketmap {
         discovery: (&Discovery, Sts),
         settings: watch::Receiver<Arc<ServerSettings>>,
         ledger: Ledger,
+        pulse: Pulse,
     ) -> Self {
         Self {
             lookup: Lookup::new(relay, discovery, ledger.clone()),
             settings,
             ledger,
             places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+            pulse,
         }
     }
 
@@ -118,6 +123,7 @@ impl Socketmap {
             let draining = ending.draining.clone();
             async move {
                 let accepting = map.accept(acceptor, listener.reports, ending);
+                let accepting = map.pulse.answer_for(accepting);
                 draining.run_until_cancelled(accepting).await;
             }
         });
