@@ -16,7 +16,7 @@ pub use sts::{
     FetchFailure, Known, Looked, Newer, PreloadedList, Record as StsRecord, Refreshed, Shown, Sign,
     Sts, StsFound, StsObserver, StsSettings, StsSource, Unobserved,
 };
-pub use tlsa::{TlsaAsked, TlsaSearch};
+pub use tlsa::{TlsaAsked, TlsaSearch, tlsa_failure};
 
 use crate::dns::{LookupFailure, Proof};
 use crate::names::{DomainName, MxHost};

@@ -48,7 +48,7 @@ impl Discovery {
         let bases = match self.bases(&name.0, host).await {
             Ok(bases) => bases,
             Err(failure) => {
-                let failure = failed(&format!("alias {name}"), &failure);
+                let failure = tlsa_failure(&format!("alias {name}"), &failure);
                 return TlsaSearch::without_asking(TlsaFinding::LookupFailed(failure));
             }
         };
@@ -112,7 +112,7 @@ fn finding(
     let answer = match answer {
         Ok(answer) => answer,
         Err(failure) => {
-            return TlsaFinding::LookupFailed(failed(&owner(base, port), failure));
+            return TlsaFinding::LookupFailed(tlsa_failure(&owner(base, port), failure));
         }
     };
     match (answer.proof, answer.existence) {
@@ -128,7 +128,8 @@ fn finding(
     }
 }
 
-fn failed(what: &str, failure: &LookupFailure) -> TlsaFailure {
+/// That a lookup failed on which TLSA records depend; `what` was looked up.
+pub fn tlsa_failure(what: &str, failure: &LookupFailure) -> TlsaFailure {
     let text = format!("{what}: {failure}");
     match failure {
         LookupFailure::Bogus(_) => TlsaFailure::Bogus(text),

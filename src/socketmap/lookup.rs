@@ -6,14 +6,13 @@ use super::key::Asked;
 use super::reply::Answer;
 use crate::discovery::{
     AddressPreference, Discovery, DiscoverySettings, HostFailure, Route, RouteFailure, RouteHost,
-    Sts,
+    Sts, tlsa_failure,
 };
-use crate::dns::LookupFailure;
 use crate::ledger::Ledger;
 use crate::names::{NextHop, RuleNextHop, RuleTarget};
 use crate::policy::{
     DaneTrust, Demand, HostFacts, PolicySettings, PolicySource, Published, Rules, StsFinding,
-    TlsaFailure, TlsaFinding, seek_sts,
+    TlsaFinding, seek_sts,
 };
 use crate::relay::{Relay, Snapshot};
 use futures_util::future::join_all;
@@ -144,7 +143,10 @@ impl Lookup {
     async fn host(&self, route: &Route, host: &RouteHost) -> Option<HostFacts> {
         let tlsa = match &host.addresses {
             Err(HostFailure::NoAddress) => return None,
-            Err(HostFailure::Lookup(failure)) => TlsaFinding::LookupFailed(unresolved(failure)),
+            // It may have TLSA records by the time that Postfix finds its address.
+            Err(HostFailure::Lookup(failure)) => {
+                TlsaFinding::LookupFailed(tlsa_failure("its addresses", failure))
+            }
             Ok(_) | Err(HostFailure::OnlyBlocked | HostFailure::FamilyNotUsed) => {
                 let started = Instant::now();
                 let search = self.discovery.tlsa(route, host).await;
@@ -235,19 +237,5 @@ fn for_a_client(snapshot: &Snapshot) -> DiscoverySettings {
         port: snapshot.discovery.port,
         blocked_networks: Vec::new(),
         address_preference: AddressPreference::Any,
-    }
-}
-
-/// A host that may have TLSA records by the time that Postfix finds its address.
-fn unresolved(failure: &LookupFailure) -> TlsaFailure {
-    let text = format!("its addresses: {failure}");
-    match failure {
-        LookupFailure::Bogus(_) => TlsaFailure::Bogus(text),
-        LookupFailure::ServerFailure(_)
-        | LookupFailure::TimedOut
-        | LookupFailure::Unreachable(_)
-        | LookupFailure::TooManyAliases
-        | LookupFailure::Malformed(_)
-        | LookupFailure::DnssecBroken => TlsaFailure::NoAnswer(text),
     }
 }
