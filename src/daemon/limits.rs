@@ -41,19 +41,21 @@ pub fn raise() -> io::Result<u64> {
     Ok(hard.max(soft))
 }
 
-/// Whether `descriptors` suffice for `client.max_sessions` and `outbound.max_connections`.
-pub fn fit(descriptors: u64, max_sessions: usize, max_connections: usize) -> Fit {
+/// Whether `descriptors` suffice for `client.max_sessions` and `outbound.max_connections`, and for clients that hand
+/// in no mail.
+pub fn fit(descriptors: u64, others: usize, max_sessions: usize, max_connections: usize) -> Fit {
     let wide = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
     let narrow = |n: u64| usize::try_from(n).unwrap_or(usize::MAX).max(1);
     let (sessions, connections) = (wide(max_sessions), wide(max_connections));
     let outward = connections.saturating_mul(PER_CONNECTION);
     let inward = sessions.saturating_mul(PER_SESSION);
-    let needed = outward.saturating_add(RESERVE).saturating_add(inward);
+    let beside = RESERVE.saturating_add(wide(others));
+    let needed = outward.saturating_add(beside).saturating_add(inward);
     if needed <= descriptors {
         return Fit::Enough;
     }
     // Sessions give way first, down to one for each connection that there can be beside them.
-    let reserve = RESERVE.min(BARE_RESERVE.max(descriptors / 4));
+    let reserve = beside.min(BARE_RESERVE.max(descriptors / 4));
     let left = descriptors.saturating_sub(reserve);
     let fair = left / (PER_CONNECTION + PER_SESSION);
     let room = left.saturating_sub(outward) / PER_SESSION;
@@ -79,19 +81,24 @@ mod tests {
             },
             needed,
         };
-        for (descriptors, sessions, connections, expected) in [
-            (524_288, 1000, 500, Fit::Enough),
-            (3900, 1000, 500, Fit::Enough),
-            (3899, 1000, 500, lowered(999, 500, 3900)),
-            (1024, 1000, 200, lowered(153, 154, 3000)),
-            (1024, 1000, 500, lowered(153, 154, 3900)),
-            (1024, 10, 500, lowered(10, 249, 1920)), // more than its share is of no use
-            (256, 1000, 500, lowered(31, 31, 3900)),
-            (50, 1000, 500, lowered(1, 1, 3900)), // nothing is left
-            (u64::MAX, usize::MAX, usize::MAX, Fit::Enough), // no overflow
+        for (descriptors, others, sessions, connections, expected) in [
+            (524_288, 0, 1000, 500, Fit::Enough),
+            (3900, 0, 1000, 500, Fit::Enough),
+            (3899, 0, 1000, 500, lowered(999, 500, 3900)),
+            (1024, 0, 1000, 200, lowered(153, 154, 3000)),
+            (1024, 0, 1000, 500, lowered(153, 154, 3900)),
+            (1024, 0, 10, 500, lowered(10, 249, 1920)), // more than its share is of no use
+            (256, 0, 1000, 500, lowered(31, 31, 3900)),
+            (50, 0, 1000, 500, lowered(1, 1, 3900)), // nothing is left
+            (u64::MAX, 0, usize::MAX, usize::MAX, Fit::Enough), // no overflow
+            (4400, 500, 1000, 500, Fit::Enough),
+            (4096, 500, 1000, 500, lowered(848, 500, 4400)),
+            (1024, 500, 1000, 500, lowered(153, 154, 4400)), // mail comes first
+            (u64::MAX, usize::MAX, usize::MAX, usize::MAX, Fit::Enough),
         ] {
-            let got = fit(descriptors, sessions, connections);
-            assert_eq!(got, expected, "{descriptors} {sessions} {connections}");
+            let got = fit(descriptors, others, sessions, connections);
+            let case = [others, sessions, connections];
+            assert_eq!(got, expected, "{descriptors} {case:?}");
         }
     }
 

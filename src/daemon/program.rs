@@ -15,7 +15,7 @@ use crate::message::{SpoolLimits, SpoolMemory};
 use crate::queue::{Custodian, Queue};
 use crate::relay::{Lifetime, Relay, Snapshot};
 use crate::server::{Passed, Pulse, ServerContext, ServerSettings};
-use crate::socketmap::Socketmap;
+use crate::socketmap::{self, Socketmap};
 use crate::store::Store;
 use crate::tls::TlsClient;
 use std::io::Write as _;
@@ -90,6 +90,10 @@ fn common(config: &Config) -> Common<Listener> {
         listeners: Listener::all(config),
         max_sessions: config.server.max_sessions,
         max_connections: config.delivery.max_connections,
+        other_clients: match config.socketmaps.as_slice() {
+            [] => 0,
+            _ => socketmap::MAX_CONNECTIONS,
+        },
         admin: config.admin.listen,
         level: config
             .log

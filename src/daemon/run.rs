@@ -26,6 +26,8 @@ pub struct Common<S> {
     pub max_sessions: usize,
     /// `outbound.max_connections`
     pub max_connections: usize,
+    /// Clients that there may be at the same time and that hand in no mail.
+    pub other_clients: usize,
     /// `admin.listen`
     pub admin: Option<SocketAddr>,
     pub level: LevelFilter,
@@ -173,7 +175,8 @@ impl Descriptors {
     fn fit<P: Program>(self, plan: &mut P::Plan) {
         let Some(limit) = self.0 else { return };
         let common = P::common(plan);
-        match limits::fit(limit, common.max_sessions, common.max_connections) {
+        let (sessions, connections) = (common.max_sessions, common.max_connections);
+        match limits::fit(limit, common.other_clients, sessions, connections) {
             limits::Fit::Enough => {}
             limits::Fit::Lowered { lowered, needed } => {
                 tracing::warn!(

@@ -13,4 +13,4 @@ mod standing;
 mod wire;
 
 pub use answer::Reports;
-pub use service::{BoundMap, Ending, MapSettings, Socketmap};
+pub use service::{BoundMap, Ending, MAX_CONNECTIONS, MapSettings, Socketmap};

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// Clients at the same time, over all listeners; more wait to be accepted.
-const MAX_CONNECTIONS: usize = 500;
+pub const MAX_CONNECTIONS: usize = 500;
 /// How long a client may say nothing between requests; Postfix hangs up after 10 s.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a request may take to arrive, from its first octet on.

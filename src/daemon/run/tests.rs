@@ -102,6 +102,7 @@ fn plan(record: &Record, name: &'static str, listeners: &[&'static str]) -> Plan
             listeners: listeners.to_vec(),
             max_sessions: 1000,
             max_connections: 500,
+            other_clients: 0,
             admin: None,
             level: LevelFilter::INFO,
             format: Format::Text,
