@@ -117,7 +117,7 @@ async fn settings_for_the_internet(over: Over) {
     let internet = ["smtp", "lmtp"].map(|name| {
         format!(
             "{name}_fallback_relay = [{}]:{}\n{name}_bind_address = 127.9.9.9\n\
-             {name}_tls_policy_maps = static:encrypt\n",
+             {name}_tls_policy_maps = static:encrypt\n{name}_tls_wrappermode = yes\n",
             past.ip(),
             past.port()
         )
