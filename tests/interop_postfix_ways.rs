@@ -122,7 +122,9 @@ async fn settings_for_the_internet(over: Over) {
             past.port()
         )
     });
-    let client = client_with(&world, over, &internet.concat()).await;
+    let internet = internet.concat()
+        + "default_destination_rate_delay = 60s\ndefault_transport_rate_delay = 60s\n";
+    let client = client_with(&world, over, &internet).await;
     let mail = |n| Mail {
         to: vec!["someone@a.test".to_owned()],
         content: numbered(n),
