@@ -208,6 +208,39 @@ async fn opportunistic_findings_are_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_says_what_its_rule_would_hold_back() {
+    let dry = "[[rule]]\ndomains = ['a.test', 's.test', 'clear.test']\nrequire = 'verify'\n\
+               enforce = 'dry-run'";
+    let world = World::new()
+        .domain("a.test", Script::default())
+        .certified("s.test", |ca| {
+            Script::with_identity(ca.issue(&Cert::new(["mx.s.test"]).self_signed()))
+        })
+        .domain("clear.test", Script::no_starttls())
+        .config(dry);
+    let bench = Bench::of(world).await;
+    for (domain, reason) in [
+        ("a.test", None),
+        ("s.test", Some("self-signed")),
+        ("clear.test", Some("STARTTLS is not offered")),
+    ] {
+        let exit = bench.check(&[domain]).await;
+        assert_eq!(exit.code, Some(0), "{exit:?}");
+        let mut lines = exit.stdout.lines().filter(|line| line.contains("dry-run"));
+        let line = lines.next();
+        assert_eq!(line.is_some(), reason.is_some(), "{exit:?}");
+        if let (Some(line), Some(reason)) = (line, reason) {
+            assert!(line.contains("would hold mail back"), "{line}");
+            assert!(line.contains(reason), "{line}");
+        }
+        let json = bench.check(&["--json", domain]).await;
+        let told: Value = serde_json::from_str(&json.stdout).unwrap();
+        let told = &told[0]["hosts"][0]["visits"][0]["dry_run"];
+        assert_eq!(told.is_string(), reason.is_some(), "{told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_good_mx_is_enough_and_every_one_is_shown() {
     let bench = Bench::of(World::new().domain_with(
         "a.test",

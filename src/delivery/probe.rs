@@ -4,7 +4,7 @@
 use super::connection::{LoopCheck, Mode, Plan, establish};
 use super::courier::MayBeThisHost;
 use super::failure::Failure;
-use super::observer::{Enforced, Observer};
+use super::observer::{Enforced, Observer, WouldBlock};
 use super::outcome::{Channel, PolicyBlock};
 use super::reach::connect;
 use super::replies;
@@ -55,12 +55,15 @@ pub struct Probed {
     pub found: Found,
     /// `None` if there was no handshake.
     pub session: Option<TlsSession>,
+    /// Why a rule that is only tried out would have held mail back.
+    pub dry_run: Option<TlsFailure>,
 }
 
 /// A probe counts nothing; it only looks on.
 #[derive(Debug, Default)]
 struct Witness {
     session: Mutex<Option<TlsSession>>,
+    dry_run: Mutex<Option<TlsFailure>>,
 }
 
 impl Observer for Witness {
@@ -70,7 +73,10 @@ impl Observer for Witness {
         *self.session.lock().unwrap_or_else(PoisonError::into_inner) = Some(session.clone());
     }
     fn tls_failure(&self, _: &TlsFailure, _: PolicySource, _: Enforced) {}
-    fn would_block(&self, _: &crate::delivery::WouldBlock<'_>) {}
+    fn would_block(&self, blocked: &WouldBlock<'_>) {
+        let mut dry_run = self.dry_run.lock().unwrap_or_else(PoisonError::into_inner);
+        *dry_run = Some(blocked.failure.clone());
+    }
     fn connections(&self, _: usize, _: usize) {}
 }
 
@@ -79,9 +85,11 @@ pub async fn probe(call: &Call<'_>) -> Probed {
     let witness = Witness::default();
     let found = find(call, &witness).await;
     let session = witness.session.into_inner();
+    let dry_run = witness.dry_run.into_inner();
     Probed {
         found,
         session: session.unwrap_or_else(PoisonError::into_inner),
+        dry_run: dry_run.unwrap_or_else(PoisonError::into_inner),
     }
 }
 

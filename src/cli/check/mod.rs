@@ -344,6 +344,7 @@ impl Checker<'_> {
         };
         let probed = probe(&call).await;
         let mut visit = Visit::new(ip, family, probed.found);
+        visit.dry_run = probed.dry_run.map(|failure| failure.to_string());
         if let (Some(dane), Some(session)) = (&policy.enforce.dane, &probed.session) {
             let matches = self.tls.explain_dane(dane, session, crate::clock::now());
             visit.tlsa_matches = matches.into_iter().map(tlsa::matched).collect();
@@ -377,6 +378,7 @@ impl Visit {
             authenticated: None,
             certificate_problem: None,
             tlsa_matches: Vec::new(),
+            dry_run: None,
             reply: None,
             verdict: Verdict::Deliverable,
         };

@@ -170,6 +170,8 @@ pub(super) struct Visit {
     pub certificate_problem: Option<String>,
     /// What the TLSA records that count matched; empty where none are demanded.
     pub tlsa_matches: Vec<TlsaMatch>,
+    /// Why the rule, which is only tried out, would hold mail back here.
+    pub dry_run: Option<String>,
     /// What a sender would be told, if mail cannot flow.
     pub reply: Option<String>,
     pub verdict: Verdict,

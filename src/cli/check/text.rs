@@ -209,7 +209,14 @@ fn write_matches(out: &mut String, visit: &Visit) -> std::fmt::Result {
 
 fn write_visit(out: &mut String, visit: &Visit) -> std::fmt::Result {
     write_outcome(out, visit)?;
-    write_matches(out, visit)
+    write_matches(out, visit)?;
+    match &visit.dry_run {
+        Some(reason) => writeln!(
+            out,
+            "      dry-run: the rule would hold mail back: {reason}"
+        ),
+        None => Ok(()),
+    }
 }
 
 fn write_outcome(out: &mut String, visit: &Visit) -> std::fmt::Result {
