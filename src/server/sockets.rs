@@ -242,9 +242,22 @@ pub fn tcp_listener(at: SocketAddr) -> io::Result<std::net::TcpListener> {
     }
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
-    socket.bind(&at.into())?;
+    socket
+        .bind(&at.into())
+        .map_err(|error| explained(error, at))?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+/// The unit takes every privilege away.
+fn explained(error: io::Error, at: SocketAddr) -> io::Error {
+    match error.kind() == io::ErrorKind::PermissionDenied && at.port() < 1024 {
+        true => io::Error::new(
+            error.kind(),
+            format!("{error}; have systemd open this port: ListenStream= in sealpost.socket"),
+        ),
+        false => error,
+    }
 }
 
 #[cfg(test)]
@@ -263,6 +276,16 @@ mod tests {
             mode: None,
             group: None,
         }
+    }
+
+    #[test]
+    fn who_may_not_open_a_port_hears_who_may() {
+        let said = |kind: io::ErrorKind, port| {
+            explained(kind.into(), ([127, 0, 0, 1], port).into()).to_string()
+        };
+        assert!(said(io::ErrorKind::PermissionDenied, 25).ends_with("in sealpost.socket"));
+        assert!(!said(io::ErrorKind::PermissionDenied, 2525).contains("systemd"));
+        assert!(!said(io::ErrorKind::AddrInUse, 25).contains("systemd"));
     }
 
     #[test]
