@@ -353,7 +353,7 @@ async fn whoever_may_not_open_the_socket_is_told_who_may() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(3), "{said}");
     let expected = format!(
-        "{}: permission denied; it takes root and the group ",
+        "{}: permission denied; it takes root (sudo) and the group ",
         socket.display()
     );
     assert!(said.contains(&expected), "{said}");

@@ -232,7 +232,7 @@ fn split(answer: &[u8]) -> Result<(u16, &[u8]), Cause> {
 /// Whom a socket takes that has not taken us.
 fn takes(socket: &Path) -> String {
     let Ok(found) = fs::metadata(socket) else {
-        return "its directory cannot be entered by this user; try root".to_owned();
+        return "its directory cannot be entered by this user; try root (sudo)".to_owned();
     };
     let owner = match User::from_uid(Uid::from_raw(found.uid())) {
         Ok(Some(user)) => user.name,
@@ -244,10 +244,10 @@ fn takes(socket: &Path) -> String {
     };
     let mode = found.mode();
     match (mode & 0o200 != 0, mode & 0o020 != 0) {
-        (true, true) => format!("it takes root, the user {owner} and the group {group}"),
-        (true, false) => format!("it takes root and the user {owner}"),
-        (false, true) => format!("it takes root and the group {group}"),
-        (false, false) => "it takes root".to_owned(),
+        (true, true) => format!("it takes root (sudo), the user {owner} and the group {group}"),
+        (true, false) => format!("it takes root (sudo) and the user {owner}"),
+        (false, true) => format!("it takes root (sudo) and the group {group}"),
+        (false, false) => "it takes root (sudo)".to_owned(),
     }
 }
 
@@ -340,14 +340,14 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         for (mode, expected) in [
             (0o660, "and the group"),
-            (0o600, "root and the user"),
-            (0o060, "root and the group"),
+            (0o600, "root (sudo) and the user"),
+            (0o060, "root (sudo) and the group"),
             (0o000, "it takes root"),
         ] {
             fs::set_permissions(file.path(), fs::Permissions::from_mode(mode)).unwrap();
             let said = takes(file.path());
             assert!(said.contains(expected), "{mode:o}: {said}");
         }
-        assert!(takes(&file.path().join("below")).contains("try root"));
+        assert!(takes(&file.path().join("below")).contains("try root (sudo)"));
     }
 }
