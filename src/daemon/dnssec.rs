@@ -18,6 +18,9 @@ const REMINDER: Duration = Duration::from_secs(10 * 60);
 /// How an administrator mends it.
 const MEND: &str = "use a resolver that passes DNSSEC on, such as Unbound on this machine (dns.servers); \
     or give DANE up: dns.dnssec = \"off\", or dns.dnssec_unavailable = \"without-dane\"";
+/// Where nothing is found out about DNSSEC.
+const MEND_DNS: &str =
+    "see to the servers (dns.servers, else /etc/resolv.conf): they must answer dig . DNSKEY";
 
 /// Probes and tells.
 #[derive(Debug)]
@@ -113,7 +116,9 @@ impl Watch {
             (DnssecStatus::Off, _) => return None,
             (DnssecStatus::Works(_), _) => (None, None),
             (DnssecStatus::NoAnswer(why), _) => {
-                let text = format!("no DNS server answers: {why}; mail that needs DNS is deferred");
+                let text = format!(
+                    "DNS does not answer for the root's keys: {why}; mail that needs DNS is deferred"
+                );
                 (Some(text), None)
             }
             (DnssecStatus::Broken(why) | DnssecStatus::Untimely(why), DnssecUnavailable::Defer) => {
@@ -150,7 +155,8 @@ impl Watch {
                 tracing::error!(
                     target: "sealpost::dns",
                     reason = why.as_str(),
-                    "no DNS server answers: mail that needs DNS is deferred",
+                    mend = MEND_DNS,
+                    "DNS does not answer for the root's keys: mail that needs DNS is deferred",
                 );
             }
             (DnssecStatus::Broken(why) | DnssecStatus::Untimely(why), DnssecUnavailable::Defer) => {

@@ -31,7 +31,9 @@ pub(super) fn dnssec(status: &DnssecStatus, unavailable: DnssecUnavailable) -> S
         (DnssecStatus::Works(Validation::InProcess), _) => "works, validated here".into(),
         (DnssecStatus::Works(Validation::Servers), _) => "works, validated by dns.servers".into(),
         (DnssecStatus::NoAnswer(why), _) => {
-            format!("no DNS server answers: {why}; mail that needs DNS is deferred")
+            format!(
+                "not known, DNS does not answer for the root's keys: {why}; mail that needs DNS is deferred"
+            )
         }
         (DnssecStatus::Broken(why) | DnssecStatus::Untimely(why), DnssecUnavailable::Defer) => {
             format!("does NOT work: {why}; mail that needs DNS is deferred")
