@@ -169,7 +169,9 @@ check 'broken: systemd gives up' soon gave_up
 wait $one
 cp /tmp/good $config
 systemctl reset-failed 'sealpost*'
-check 'broken: mended, it starts' systemctl start sealpost.socket sealpost.service
+check 'broken: mended, it starts' systemctl start sealpost.service
+check 'broken: mended, the sockets are open again' systemctl is-active sealpost.socket sealpost-lmtp.socket
+[ ! -d "${unix%/*}" ] || check 'broken: mended, Postfix finds its socket' test -S $unix
 check 'broken: mended, it answers' hears $smtp 'EHLO c.test' '^250'
 
 # --- watchdog
