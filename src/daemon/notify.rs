@@ -2,6 +2,11 @@
 
 use crate::server::Pulse;
 use sd_notify::NotifyState;
+use std::ffi::OsStr;
+use std::io;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -39,6 +44,7 @@ pub async fn watchdog(pulse: Pulse, stop: CancellationToken) {
         return;
     };
     let pause = (limit / 4).max(Duration::from_millis(1));
+    let ear = Ear::find();
     let beating = async {
         loop {
             while tokio::time::timeout(pause * 2, pulse.beat()).await.is_err() {
@@ -46,7 +52,10 @@ pub async fn watchdog(pulse: Pulse, stop: CancellationToken) {
                     "a listener does not answer: systemd's watchdog is not told that all is well"
                 );
             }
-            tell(&[NotifyState::Watchdog]);
+            match &ear {
+                Some(ear) => ear.tell(&NotifyState::Watchdog),
+                None => tell(&[NotifyState::Watchdog]),
+            }
             tokio::time::sleep(pause).await;
         }
     };
@@ -59,5 +68,39 @@ pub async fn watchdog(pulse: Pulse, stop: CancellationToken) {
 fn tell(states: &[NotifyState<'_>]) {
     if let Err(problem) = sd_notify::notify(states) {
         tracing::debug!(%problem, "systemd cannot be told");
+    }
+}
+
+/// Where systemd listens, with a socket that is kept: a daemon that waits for file descriptors has none for another,
+/// and is well.
+struct Ear {
+    socket: UnixDatagram,
+    address: SocketAddr,
+}
+
+impl Ear {
+    /// `None` without systemd.
+    fn find() -> Option<Self> {
+        let at = std::env::var_os("NOTIFY_SOCKET")?;
+        let ear = Self::at(&at);
+        ear.inspect_err(|problem| tracing::warn!(%problem, "systemd cannot be told"))
+            .ok()
+    }
+
+    /// A path, or with `@` a name without a file.
+    fn at(place: &OsStr) -> io::Result<Self> {
+        let address = match place.as_bytes().strip_prefix(b"@") {
+            Some(name) => SocketAddr::from_abstract_name(name)?,
+            None => SocketAddr::from_pathname(place)?,
+        };
+        let socket = UnixDatagram::unbound()?;
+        Ok(Self { socket, address })
+    }
+
+    fn tell(&self, state: &NotifyState<'_>) {
+        let text = state.to_string();
+        if let Err(problem) = self.socket.send_to_addr(text.as_bytes(), &self.address) {
+            tracing::debug!(%problem, "systemd cannot be told");
+        }
     }
 }
