@@ -7,8 +7,8 @@
 //!   MTA-STS policy it keeps what is in both lists of names;
 //! - proven TLSA records (`dane-only`) come before MTA-STS and before the name of the MX host (`verify`), which is as
 //!   trustworthy as the MX record that names it; hosts without such records then get no mail from Postfix;
-//! - MTA-STS, and a rule's `encrypt`, come before TLSA records that are proven for the host but not for the domain
-//!   (`half-dane`).
+//! - MTA-STS, and whoever demands `encrypt`, come before TLSA records that are proven for the host but not for the
+//!   domain (`half-dane`).
 //!
 //! What is not known makes mail wait, with one exception: `dane-only` is safe whatever a lookup would have brought.
 
@@ -276,10 +276,8 @@ fn without_proof(floor: &Floor<'_>, hosts: &[Standing]) -> Answer {
             matching: Matching::Names(floor.words().to_vec()),
             ..TlsPolicy::of(Level::Verify)
         }),
-        Level::Encrypt => {
-            let all = !hosts.is_empty() && hosts.iter().all(|s| *s == Standing::HalfProven);
-            floor.found(if all { Level::Dane } else { Level::Encrypt })
-        }
+        // Postfix's `dane` is `may` wherever it finds no records, or cannot look.
+        Level::Encrypt => floor.found(Level::Encrypt),
         // TLSA records are wanted, and nobody can look: Postfix's `dane` would not be as strict.
         Level::Dane if any(&Standing::Encrypted(Cause::Other)) => floor.found(Level::Encrypt),
         Level::Dane => floor.found(Level::Dane),

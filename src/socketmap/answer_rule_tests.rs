@@ -24,7 +24,7 @@ fn a_rule_is_a_floor() {
         // Postfix's dane would send in the clear to mx2.
         (Encrypt, Full, &["usable", "absent"], "none", "OK dane-only"),
         (Encrypt, Half, &["usable", "absent"], "none", "OK encrypt"),
-        (Encrypt, Half, &["usable", "usable"], "none", "OK dane"),
+        (Encrypt, Half, &["usable", "usable"], "none", "OK encrypt"),
         (Encrypt, Full, &["failed"], "none", FAILED),
         (Encrypt, Full, &["absent"], BOTH, SECURE),
         (Verify, Full, &["absent"], "none", verify),

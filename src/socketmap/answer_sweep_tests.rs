@@ -119,6 +119,15 @@ fn postfix_is_never_told_less_than_holds_for_a_host() {
 fn check(case: &super::Case, what: &str) {
     let answer = case.answer();
     let said = answer.render();
+    // Whatever Postfix finds, or cannot look for.
+    if case.policy_level() >= Level::Encrypt {
+        let may_be_clear = match &answer {
+            Answer::Found(policy) => policy.level < Level::Encrypt,
+            Answer::NotFound => true,
+            Answer::Temporary(_) | Answer::Refused(_) => false,
+        };
+        assert!(!may_be_clear, "{what}: {said}");
+    }
     for facts in &case.hosts {
         let facts = HostFacts {
             sts: case.sts.clone(),
