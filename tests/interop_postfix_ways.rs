@@ -147,3 +147,36 @@ async fn settings_for_the_internet(over: Over) {
     assert_eq!(world.mx("a.test").messages().len(), 2);
     assert_eq!(world.mx("fallback.test").messages().len(), 0);
 }
+
+/// The settings of each way go with the service that it uses: as many deliveries at once as there are processes, from
+/// the start, no suspension, and senders who hear of what waits.
+#[test]
+fn each_way_has_the_settings_of_its_service() {
+    let master = shipped("master.cf");
+    for (file, service) in [
+        ("lmtp.cf", "sealpost-lmtp"),
+        ("relayhost.cf", "sealpost-smtp"),
+        ("transport_maps.cf", "sealpost-lmtp"),
+    ] {
+        let line = master
+            .lines()
+            .find(|line| line.starts_with(service))
+            .unwrap();
+        let processes = line.split_whitespace().nth(6).unwrap();
+        assert!(processes.parse::<u32>().unwrap() >= 200, "{line}");
+        let main = shipped(file);
+        let has = |setting: &str| main.lines().any(|line| line == setting);
+        for (name, value) in [
+            ("destination_concurrency_limit", processes),
+            ("initial_destination_concurrency", processes),
+            ("destination_concurrency_failed_cohort_limit", "0"),
+            ("destination_concurrency_negative_feedback", "0"),
+        ] {
+            assert!(
+                has(&format!("{service}_{name} = {value}")),
+                "{file}: {name}"
+            );
+        }
+        assert!(has("delay_warning_time = 4h"), "{file}");
+    }
+}

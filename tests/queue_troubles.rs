@@ -326,21 +326,28 @@ fn from_nowhere(expire: &str) -> WorldBuilder {
 async fn a_fault_of_our_own_is_an_attempt_like_any_other() {
     let world = from_nowhere("5d").start().await;
     assert_eq!(world.send("x@a.test").await.code, 250);
-    let deferred = |line: &support::Log| line["result"] == "deferred";
-    let count = || {
-        world
-            .daemon
-            .log()
-            .iter()
-            .filter(|line| deferred(line))
-            .count()
-    };
+    let second = |line: &support::Log| line["queue_attempt"] == 2 && line["result"] == "deferred";
+    world.daemon.wait_log(second).await;
     // The pauses grow: after the second attempt the next one is in an hour.
-    tokio::time::sleep(Duration::from_secs(6)).await;
-    assert_eq!(count(), 2);
-    let list = queue(&world, &["list", "--json"]).stdout;
-    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
-    assert_eq!(list[0]["recipients"][0]["attempts"], 2, "{list}");
+    let until = Instant::now() + Duration::from_secs(20);
+    let recipient = loop {
+        let list = world.daemon.queue();
+        let recipient = list[0]["recipients"][0].clone();
+        if recipient["attempts"] == 2 && list[0]["state"] == "waiting" {
+            break recipient;
+        }
+        assert!(Instant::now() < until, "{list:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    let time = |key: &str| {
+        recipient[key]
+            .as_str()
+            .unwrap()
+            .parse::<jiff::Timestamp>()
+            .unwrap()
+    };
+    let pause = time("next_attempt").as_second() - time("last_attempt").as_second();
+    assert!(pause > 3000, "{recipient}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
