@@ -10,7 +10,7 @@
 //! | run | `cli` `daemon` `admin` `config` `socketmap` `server` `queue` | what an operator types; owns tasks; HTTP; the file; answers for Postfix; SMTP in; our custody |
 //! | pipeline | `relay` `ledger` `delivery` `discovery` | the spine; what happened; one host; what is published |
 //! | outside | `https` `message` `store` `tls` `dns` `clock` | hyper, content, SQL, rustls, hickory, time: one home each |
-//! | core | `policy` `dsn` `dane` `mta_sts` `smtp` `names` | pure: no await, no clock, no log |
+//! | core | `policy` `dsn` `dane` `mta_sts` `smtp` `html` `names` | pure: no await, no clock, no log |
 
 pub mod admin;
 pub mod cli;
@@ -22,6 +22,7 @@ pub mod delivery;
 pub mod discovery;
 pub mod dns;
 pub mod dsn;
+pub mod html;
 pub mod https;
 pub mod ledger;
 pub mod message;
