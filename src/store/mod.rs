@@ -8,6 +8,7 @@ mod checkpoint;
 pub mod directory;
 mod error;
 mod failures;
+pub mod history;
 mod lock;
 mod policies;
 pub mod queue;
@@ -18,6 +19,7 @@ mod writer;
 
 pub use error::StoreError;
 pub use failures::RememberedFailure;
+pub use history::HistoryReader;
 pub use policies::StoredPolicy;
 pub use tls_hosts::RememberedTls;
 

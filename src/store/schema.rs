@@ -7,14 +7,15 @@ use super::lock::{self, Lock};
 use super::{StoreError, directory};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long another process may hold the lock, such as a command that looks into the store.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Each step brings the schema from its index to the next number (`user_version`). Steps are only added.
-pub(super) const STEPS: [&str; 4] = [
+pub(super) const STEPS: [&str; 5] = [
     "
     CREATE TABLE tls_failure (
         mx    TEXT    NOT NULL,
@@ -93,6 +94,7 @@ pub(super) const STEPS: [&str; 4] = [
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX tls_host_last ON tls_host (last);
 ",
+    super::history::TABLES,
 ];
 
 /// Size of a page, octets: a usual message takes two or three of them, and less than half of one is left free.
@@ -160,6 +162,55 @@ pub(super) fn open_for_reading(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
+    plan_once(&connection)?;
+    Ok(connection)
+}
+
+/// A connection of another process to a database that a daemon may have open or not, for its history.
+pub(super) fn open_history(path: &Path) -> Result<Connection, StoreError> {
+    /// The first version that had one.
+    const LEAST: i64 = 5;
+    let connection = match open_for_reading(path).and_then(begun) {
+        Ok(connection) => connection,
+        // Who may read the file but not write beside it can read what is in the file, if that is all there is.
+        Err(_) if path.exists() && !log_of(path).exists() => begun(open_at_rest(path)?)?,
+        Err(error) => return Err(error),
+    };
+    let known = STEPS.len() as i64;
+    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    match found {
+        found if found < LEAST => Err(StoreError::Other(format!(
+            "schema {found} is of an earlier version and has no history"
+        ))),
+        found if found > known => Err(StoreError::Newer { found, known }),
+        _ => Ok(connection),
+    }
+}
+
+fn begun(connection: Connection) -> Result<Connection, StoreError> {
+    check_beginning(&connection)?;
+    Ok(connection)
+}
+
+fn log_of(path: &Path) -> PathBuf {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    log.into()
+}
+
+/// For a file that nobody has open: without a log, and without a lock.
+pub(super) fn open_at_rest(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_URI;
+    let encode = |octet: &u8| match octet {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => {
+            char::from(*octet).to_string()
+        }
+        _ => format!("%{octet:02X}"),
+    };
+    let encoded: String = path.as_os_str().as_bytes().iter().map(encode).collect();
+    let connection = Connection::open_with_flags(format!("file:{encoded}?immutable=1"), flags)?;
     plan_once(&connection)?;
     Ok(connection)
 }

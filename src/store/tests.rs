@@ -182,7 +182,7 @@ fn a_newer_schema_is_left_alone() {
         Store::open(&path).unwrap_err(),
         StoreError::Newer {
             found: 99,
-            known: 4
+            known: 5
         }
     );
 }
@@ -212,7 +212,7 @@ async fn an_older_schema_is_brought_up_to_date() {
         .unwrap()
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .unwrap();
-    assert_eq!(version, 4);
+    assert_eq!(version, 5);
 }
 
 #[tokio::test]
