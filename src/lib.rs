@@ -8,7 +8,7 @@
 //! | rank | modules | what they are |
 //! |---|---|---|
 //! | run | `cli` `daemon` `admin` `config` `socketmap` `server` `queue` | what an operator types; owns tasks; HTTP; the file; answers for Postfix; SMTP in; our custody |
-//! | pipeline | `relay` `ledger` `delivery` `discovery` | the spine; what happened; one host; what is published |
+//! | pipeline | `survey` `relay` `ledger` `delivery` `discovery` | what domains are like; the spine; what happened; one host; what is published |
 //! | outside | `https` `message` `store` `tls` `dns` `clock` | hyper, content, SQL, rustls, hickory, time: one home each |
 //! | core | `policy` `dsn` `dane` `mta_sts` `smtp` `html` `names` | pure: no await, no clock, no log |
 
@@ -35,4 +35,5 @@ pub mod server;
 pub mod smtp;
 pub mod socketmap;
 pub mod store;
+pub mod survey;
 pub mod tls;

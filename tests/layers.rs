@@ -17,6 +17,7 @@ const RANKS: &[&[&str]] = &[
     &["delivery"],
     &["ledger"],
     &["relay"],
+    &["survey"],
     &["queue"],
     &["server"],
     &["socketmap"],

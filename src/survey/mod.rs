@@ -1,0 +1,5 @@
+//! Surveys domains: the same discovery, decision and connection as in delivery, and never a MAIL command.
+//!
+//! What is found out about one domain is a [`record::Record`]: a line of `sealpost scan --format json`.
+
+pub mod record;
