@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// Modules from low to high; those on a line are of one rank and do not use each other.
 const RANKS: &[&[&str]] = &[
     &["names"],
-    &["smtp", "dane", "mta_sts", "html"],
+    &["tlsrpt", "smtp", "dane", "mta_sts", "html"],
     &["policy", "dsn"],
     &["clock"],
     &["dns", "tls", "store", "message"],
@@ -58,7 +58,9 @@ const HOMES: &[(&str, &[&str])] = &[
 /// What pure code does not do.
 const IMPURE: &[&str] = &["async", "await", "tracing", "tokio"];
 
-const CORE: &[&str] = &["names", "smtp", "dane", "mta_sts", "html", "policy", "dsn"];
+const CORE: &[&str] = &[
+    "tlsrpt", "names", "smtp", "dane", "mta_sts", "html", "policy", "dsn",
+];
 
 #[test]
 fn the_ranking_holds() {

@@ -117,6 +117,14 @@ pub struct MxRecord {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyRecord(pub Box<[u8]>);
 
+/// A TXT record of TLS reporting with its strings joined, well-formed or not (RFC 8460 §3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReportRecord(pub Box<[u8]>);
+
+/// A CAA record's data as published, well-formed or not (RFC 8659 §4.1); its first kilobyte.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CaaRdata(pub Box<[u8]>);
+
 /// Address families, asked separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Family {

@@ -1,10 +1,11 @@
 //! The kinds of question that can be asked, and their records in our types.
 
 use super::wire::plain_name;
-use super::{Family, LookupFailure, MxRecord, PolicyRecord};
+use super::{CaaRdata, Family, LookupFailure, MxRecord, PolicyRecord, ReportRecord};
 use crate::dane::TlsaRdata;
 use crate::mta_sts;
 use crate::names::{DomainName, PolicyDomain, TlsaBaseDomain};
+use crate::tlsrpt;
 use hickory_resolver::proto::op::Query;
 use hickory_resolver::proto::rr::{Name, RecordType};
 use std::net::IpAddr;
@@ -67,6 +68,29 @@ impl Question<PolicyRecord> {
             query: Query::query(wire, RecordType::TXT),
             name: domain.0.clone(),
             convert: policy_records,
+        })
+    }
+}
+
+impl Question<ReportRecord> {
+    pub(super) fn report_records(domain: &DomainName) -> Result<Self, LookupFailure> {
+        let owner = format!("{}.{domain}", tlsrpt::RECORD_LABELS);
+        let mut wire = Name::from_ascii(&owner).map_err(|_| unwritable(&owner))?;
+        wire.set_fqdn(true);
+        Ok(Self {
+            query: Query::query(wire, RecordType::TXT),
+            name: domain.clone(),
+            convert: report_records,
+        })
+    }
+}
+
+impl Question<CaaRdata> {
+    pub(super) fn caa(name: &DomainName) -> Result<Self, LookupFailure> {
+        Ok(Self {
+            query: Query::query(wire_name(name)?, RecordType::CAA),
+            name: name.clone(),
+            convert: caa_records,
         })
     }
 }
@@ -151,21 +175,42 @@ fn tlsa_records(records: Vec<Box<[u8]>>) -> Vec<TlsaRdata> {
     octets.take(MAX_RECORDS).map(TlsaRdata).collect()
 }
 
-/// TXT records of MTA-STS, and as many as it takes to see that there is more than one. One that is so long that
-/// it would burden the cache is kept as a malformed one.
+/// TXT records of MTA-STS.
 fn policy_records(records: Vec<Box<[u8]>>) -> Vec<PolicyRecord> {
+    let kept = kept_texts(&records, mta_sts::is_candidate, b"v=STSv1;");
+    kept.into_iter().map(PolicyRecord).collect()
+}
+
+/// TXT records of TLS reporting.
+fn report_records(records: Vec<Box<[u8]>>) -> Vec<ReportRecord> {
+    let kept = kept_texts(&records, tlsrpt::is_candidate, b"v=TLSRPTv1;");
+    kept.into_iter().map(ReportRecord).collect()
+}
+
+/// TXT records of one kind, and as many as it takes to see that there is more than one. One that is so long that
+/// it would burden the cache is kept as a malformed one.
+fn kept_texts(
+    records: &[Box<[u8]>],
+    is_ours: fn(&[u8]) -> bool,
+    malformed: &[u8],
+) -> Vec<Box<[u8]>> {
     const MAX_LENGTH: usize = 1024;
-    const MALFORMED: &[u8] = b"v=STSv1;";
     let texts = records.iter().filter_map(|data| joined(data));
-    let ours = texts.filter(|text| mta_sts::is_candidate(text));
-    let kept = ours.map(|text| {
-        if text.len() > MAX_LENGTH {
-            PolicyRecord(MALFORMED.into())
-        } else {
-            PolicyRecord(text.into())
-        }
+    let ours = texts.filter(|text| is_ours(text));
+    let kept = ours.map(|text| match text.len() {
+        ..=MAX_LENGTH => text.into(),
+        _ => malformed.into(),
     });
     kept.take(2).collect()
+}
+
+fn caa_records(records: Vec<Box<[u8]>>) -> Vec<CaaRdata> {
+    const MAX_LENGTH: usize = 1024;
+    let cut = records.into_iter().map(|data| match data.len() {
+        ..=MAX_LENGTH => data,
+        _ => data[..MAX_LENGTH].into(),
+    });
+    cut.take(MAX_RECORDS).map(CaaRdata).collect()
 }
 
 /// The strings of a TXT record, put together without anything between them (RFC 8461 §3.1).

@@ -9,8 +9,8 @@ use super::trust::Trust;
 use super::upstream::Upstream;
 use super::validate::Anchors;
 use super::{
-    Answer, DnsSettings, Dnssec, DnssecStatus, Family, LookupFailure, MxRecord, PolicyRecord,
-    QueryObserver, RemoteAd, system,
+    Answer, CaaRdata, DnsSettings, Dnssec, DnssecStatus, Family, LookupFailure, MxRecord,
+    PolicyRecord, QueryObserver, RemoteAd, ReportRecord, system,
 };
 use crate::dane::TlsaRdata;
 use crate::names::{DomainName, PolicyDomain, TlsaBaseDomain};
@@ -39,6 +39,8 @@ pub struct Dns {
     tlsa: Answers<(DomainName, u16), TlsaRdata>,
     aliases: Answers<DomainName, DomainName>,
     policy_records: Answers<PolicyDomain, PolicyRecord>,
+    report_records: Answers<DomainName, ReportRecord>,
+    caa: Answers<DomainName, CaaRdata>,
 }
 
 /// Why there can be no lookups at all.
@@ -95,6 +97,8 @@ impl Dns {
             tlsa: Cache::new(CAPACITY),
             aliases: Cache::new(POINTER_CAPACITY),
             policy_records: Cache::new(CAPACITY),
+            report_records: Cache::new(POINTER_CAPACITY),
+            caa: Cache::new(POINTER_CAPACITY),
         })
     }
 
@@ -149,6 +153,22 @@ impl Dns {
             Question::policy_records(domain)
         })
         .await
+    }
+
+    /// The TLS reporting records of a domain (RFC 8460 §3); other TXT records at that name are left out.
+    pub async fn report_records(
+        &self,
+        domain: &DomainName,
+    ) -> Result<Arc<Answer<ReportRecord>>, LookupFailure> {
+        self.cached(&self.report_records, domain, || {
+            Question::report_records(domain)
+        })
+        .await
+    }
+
+    /// The CAA records at a name, itself and none above it, as published (RFC 8659 §4).
+    pub async fn caa(&self, name: &DomainName) -> Result<Arc<Answer<CaaRdata>>, LookupFailure> {
+        self.cached(&self.caa, name, || Question::caa(name)).await
     }
 
     /// Asks for the root's keys: whether DNSSEC works with these servers. What it finds is in force

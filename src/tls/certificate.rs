@@ -233,13 +233,13 @@ impl KeyKind {
 }
 
 /// Length of a big-endian number, in bits.
-fn bits(number: &[u8]) -> usize {
+pub(super) fn bits(number: &[u8]) -> usize {
     let Some(first) = number.iter().position(|&octet| octet != 0) else {
         return 0;
     };
     (number.len() - first) * 8 - number[first].leading_zeros() as usize
 }
 
-fn read<'a>(cert: &'a CertificateDer<'_>) -> Option<X509Certificate<'a>> {
+pub(super) fn read<'a>(cert: &'a CertificateDer<'_>) -> Option<X509Certificate<'a>> {
     parse_x509_certificate(cert).ok().map(|(_, cert)| cert)
 }

@@ -263,7 +263,7 @@ fn builder(
 }
 
 /// With an address rustls sends no SNI (RFC 6066 §3). A name that does not fit is an error, never omitted.
-fn server_name(handshake: &Handshake<'_>) -> Result<ServerName<'static>, TlsFailure> {
+pub(super) fn server_name(handshake: &Handshake<'_>) -> Result<ServerName<'static>, TlsFailure> {
     let Some(name) = handshake.server_name else {
         return Ok(ServerName::from(handshake.address.ip()));
     };
@@ -272,7 +272,7 @@ fn server_name(handshake: &Handshake<'_>) -> Result<ServerName<'static>, TlsFail
         .map_err(|_| TlsFailure::Handshake("the host name cannot be sent as SNI".into()))
 }
 
-fn session(connection: &ClientConnection) -> Result<TlsSession, TlsFailure> {
+pub(super) fn session(connection: &ClientConnection) -> Result<TlsSession, TlsFailure> {
     let unfinished = || TlsFailure::Handshake("the handshake did not finish".into());
     let version = match connection.protocol_version() {
         Some(ProtocolVersion::TLSv1_2) => TlsVersion::V1_2,

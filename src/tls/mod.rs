@@ -8,12 +8,16 @@
 mod certificate;
 mod client;
 mod dane;
+mod facts;
 mod failure;
 mod files;
 mod issuers;
+pub mod legacy;
+mod offer;
 mod path;
 mod server;
 mod sessions;
+pub mod suites;
 mod verifier;
 
 #[cfg(test)]
@@ -23,7 +27,9 @@ mod tests;
 
 pub use client::TlsClient;
 pub use dane::{DaneMatch, StandsFor};
+pub use facts::{CertificateFacts, Grade, KeyAlgorithm, KeyFacts};
 pub use failure::{failure_from_io, peer_fault};
+pub use offer::{Offering, TlsProbes};
 pub use server::TlsServer;
 
 use crate::names::DomainName;
