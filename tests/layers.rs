@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 const RANKS: &[&[&str]] = &[
     &["names"],
     &["tlsrpt", "smtp", "dane", "mta_sts", "html"],
+    &["smtp", "dane", "mta_sts", "maillog", "html"],
     &["policy", "dsn"],
     &["clock"],
     &["dns", "tls", "store", "message"],
@@ -53,13 +54,15 @@ const HOMES: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     // Pages escape by their type: all others import it from there, and none marks text as escaped.
     ("maud", &["html"]),
+    ("flate2", &["cli"]),
 ];
 
 /// What pure code does not do.
 const IMPURE: &[&str] = &["async", "await", "tracing", "tokio"];
 
 const CORE: &[&str] = &[
-    "tlsrpt", "names", "smtp", "dane", "mta_sts", "html", "policy", "dsn",
+    "tlsrpt", "names", "smtp", "dane", "mta_sts", "html", "policy", "dsn", "names", "smtp", "dane",
+    "mta_sts", "maillog", "html", "policy", "dsn",
 ];
 
 #[test]
