@@ -1,9 +1,13 @@
 //! A connection to one host, from the greeting to the leave to send: each state is a type, and only
 //! [`ClearToSend`] can carry mail.
 
+mod threshold;
+
+pub(super) use threshold::{Smuggled, threshold};
+
 use super::failure::{Failure, Stage};
 use super::judgement::{judge, observe_failure, observe_no_offer};
-use super::observer::Observer;
+use super::observer::{Observer, Shelter};
 use super::outcome::{Channel, PlaintextCause};
 use super::wire::{Glance, Stream, Wire};
 use crate::discovery::ImplicitTls;
@@ -129,6 +133,7 @@ impl Greeted {
     async fn hello(mut wire: Wire, plan: &Plan<'_>, until: Instant) -> Result<Self, Failure> {
         let reply = say(&mut wire, "EHLO", plan, Stage::Ehlo, until).await?;
         if reply.is_positive() {
+            plan.observer.ehlo(&reply, Shelter::Clear);
             check_name(&reply, plan)?;
             let offered = Extensions::from_ehlo(&reply);
             return Ok(Self { wire, offered });
@@ -249,6 +254,7 @@ impl Secured {
                 reply,
             });
         }
+        plan.observer.ehlo(&reply, Shelter::Tls);
         check_name(&reply, plan)?;
         let offered = Extensions::from_ehlo(&reply);
         Ok(ClearToSend {
@@ -296,8 +302,10 @@ impl ClearToSend {
 }
 
 async fn greeting(wire: &mut Wire, plan: &Plan<'_>, until: Instant) -> Result<(), Failure> {
-    let wait = until.min(Instant::now() + GREETING_TIMEOUT);
+    let began = Instant::now();
+    let wait = until.min(began + GREETING_TIMEOUT);
     let reply = wire.reply(Stage::Greeting, wait).await?;
+    plan.observer.greeting(&reply, began.elapsed());
     match reply.severity() {
         Severity::Positive => check_name(&reply, plan),
         Severity::Intermediate => Err(Failure::Unexpected {

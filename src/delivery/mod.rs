@@ -3,6 +3,7 @@
 mod connection;
 mod courier;
 mod failure;
+mod handshakes;
 mod health;
 mod judgement;
 mod observer;
@@ -14,19 +15,22 @@ mod replies;
 mod settings;
 mod tls_memory;
 mod transaction;
+mod visit;
 mod wire;
 mod withdrawal;
 
 pub use courier::{Attempt, Courier, Deadlines, MayBeThisHost, Standing, Stop, Way};
-pub use observer::{Enforced, Observer, WouldBlock};
+pub use handshakes::{Smuggling, Unmade, handshake, hello, smuggle};
+pub use observer::{Enforced, Observer, Shelter, WouldBlock};
 pub use tls_memory::{TlsFailureRecord, TlsFailureStore, TlsMemory};
 pub use withdrawal::{PointOfNoReturn, Signals, Withdrawn, unless_withdrawn};
 
 pub use settings::{DeliverySettings, EightBit, KnownFaults, PlaintextFallback};
 
-pub use probe::{Call, Found, Probed, probe};
+pub use probe::{Call, Found, Probed, judged, probe};
 pub use reach::share;
 pub use replies::{after_several as several, deferred, first_label as host_label};
+pub use visit::{Heard, Reach, Visited, visit};
 
 /// Replies that no attempt stands behind.
 pub mod say {

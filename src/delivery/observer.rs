@@ -1,11 +1,18 @@
 //! What delivery tells while it works; the ledger listens.
 
 use crate::policy::{PolicySource, TlsFailure};
+use crate::smtp::reply::Reply;
 use crate::tls::{TlsSeen, TlsSession};
 use std::time::Duration;
 
 /// Told once per fact. Implementations must not block.
 pub trait Observer: Send + Sync + std::fmt::Debug {
+    /// A host's greeting, and how long it took. Nothing is counted by it.
+    fn greeting(&self, _reply: &Reply, _after: Duration) {}
+
+    /// What a host answers to EHLO. Nothing is counted by it.
+    fn ehlo(&self, _reply: &Reply, _shelter: Shelter) {}
+
     /// A handshake that came about and was judged.
     fn handshake(&self, seen: &TlsSeen, elapsed: Duration);
 
@@ -31,6 +38,13 @@ pub struct WouldBlock<'a, F = TlsFailure> {
     /// As in replies: `mx1.example.com[192.0.2.1]`.
     pub host: &'a str,
     pub failure: &'a F,
+}
+
+/// Where something was said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shelter {
+    Clear,
+    Tls,
 }
 
 /// Whether a TLS failure held mail back or was only observed.

@@ -1,28 +1,24 @@
 //! A visit without mail: connect, EHLO, STARTTLS, verify, QUIT; for whoever wants to know whether mail
 //! would flow.
 
-use super::connection::{LoopCheck, Mode, Plan, establish};
+use super::connection::Mode;
 use super::courier::MayBeThisHost;
 use super::failure::Failure;
-use super::observer::{Enforced, Observer, WouldBlock};
-use super::outcome::{Channel, PolicyBlock};
-use super::reach::connect;
+use super::outcome::{Channel, PlaintextCause, PolicyBlock};
 use super::replies;
 use super::settings::{DeliverySettings, PlaintextFallback};
 use super::tls_memory;
+use super::visit::{Visited, Witness, attempt, visit};
 use crate::clock;
 use crate::discovery::ImplicitTls;
 use crate::names::MxHost;
-use crate::policy::{Encryption, HostPolicy, PolicySource, TlsFailure};
+use crate::policy::{Encryption, HostPolicy, TlsFailure};
 use crate::smtp::reply::Reply;
 use crate::tls::{TlsClient, TlsSeen, TlsSession};
-use std::net::{IpAddr, SocketAddr};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
-
-/// For QUIT, when all is known.
-const QUIT_PATIENCE: Duration = Duration::from_secs(5);
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tokio::time::Instant;
 
 /// Where to and how.
 #[derive(Debug, Clone, Copy)]
@@ -59,54 +55,68 @@ pub struct Probed {
     pub dry_run: Option<TlsFailure>,
 }
 
-/// A probe counts nothing; it only looks on.
-#[derive(Debug, Default)]
-struct Witness {
-    session: Mutex<Option<TlsSession>>,
-    dry_run: Mutex<Option<TlsFailure>>,
-}
-
-impl Observer for Witness {
-    fn handshake(&self, _: &TlsSeen, _: Duration) {}
-    fn presented(&self, session: &TlsSession) {
-        // Nothing can panic while it is held.
-        *self.session.lock().unwrap_or_else(PoisonError::into_inner) = Some(session.clone());
-    }
-    fn tls_failure(&self, _: &TlsFailure, _: PolicySource, _: Enforced) {}
-    fn would_block(&self, blocked: &WouldBlock<'_>) {
-        let mut dry_run = self.dry_run.lock().unwrap_or_else(PoisonError::into_inner);
-        *dry_run = Some(blocked.failure.clone());
-    }
-    fn connections(&self, _: usize, _: usize) {}
-}
-
 /// Visits one address.
 pub async fn probe(call: &Call<'_>) -> Probed {
-    let witness = Witness::default();
-    let found = find(call, &witness).await;
-    let session = witness.session.into_inner();
-    let dry_run = witness.dry_run.into_inner();
+    let until = Instant::now() + call.within;
+    let visited = visit(call).await;
+    let found = match &visited.outcome {
+        Ok(channel) => Found::ClearToSend(channel.clone()),
+        Err(Failure::Tls(failure)) if is_opportunistic(call) => {
+            fallback(call, failure.clone(), until).await
+        }
+        Err(failure) => refused(call, failure),
+    };
     Probed {
         found,
-        session: session.unwrap_or_else(PoisonError::into_inner),
-        dry_run: dry_run.unwrap_or_else(PoisonError::into_inner),
+        session: visited.session,
+        dry_run: visited.dry_run,
     }
 }
 
-async fn find(call: &Call<'_>, witness: &Witness) -> Found {
-    let until = Instant::now() + call.within;
-    let failure = match visit(call, (Mode::Tls, witness), until).await {
-        Ok(channel) => return Found::ClearToSend(channel),
-        Err(failure) => failure,
-    };
-    let opportunistic = call.policy.enforce.encryption == Encryption::Opportunistic
-        && call.implicit_tls == ImplicitTls::No;
-    if let Failure::Tls(failure) = &failure
-        && opportunistic
-    {
-        return fallback(call, failure.clone(), until).await;
+fn is_opportunistic(call: &Call<'_>) -> bool {
+    call.policy.enforce.encryption == Encryption::Opportunistic
+        && call.implicit_tls == ImplicitTls::No
+}
+
+/// What a visit that was made with an opportunistic policy means under the policy of `call`, without another one.
+pub fn judged(visited: &Visited, call: &Call<'_>, now: SystemTime) -> Found {
+    let permit = call.policy.plaintext_permit();
+    let cleartext = |cause| Found::ClearToSend(Channel::Plaintext(cause));
+    let never = call.policy.enforce.encryption == Encryption::Never;
+    match &visited.outcome {
+        Ok(_) if never => cleartext(PlaintextCause::PolicyNone),
+        Ok(Channel::Tls(seen)) => match &visited.session {
+            Some(session) => match call.tls.judge(&call.policy.enforce, session, now) {
+                Ok(authenticated) => {
+                    let seen = TlsSeen {
+                        authenticated,
+                        ..TlsSeen::clone(seen)
+                    };
+                    Found::ClearToSend(Channel::Tls(Arc::new(seen)))
+                }
+                Err(failure) => refused(call, &Failure::Tls(failure)),
+            },
+            None => refused(call, &Failure::Tls(TlsFailure::ConnectionLost)),
+        },
+        Ok(Channel::Plaintext(_) | Channel::None) if permit.is_some() => {
+            cleartext(PlaintextCause::NoStarttls)
+        }
+        Ok(Channel::Plaintext(_) | Channel::None) => {
+            let refusal = visited.heard.starttls_refused.clone();
+            let failure = refusal.map_or(TlsFailure::StarttlsNotOffered, |reply| {
+                TlsFailure::StarttlsRefused(reply)
+            });
+            refused(call, &Failure::Tls(failure))
+        }
+        Err(Failure::Tls(failure)) if is_opportunistic(call) => {
+            match call.settings.plaintext_fallback {
+                PlaintextFallback::Never => refused(call, &Failure::Tls(failure.clone())),
+                PlaintextFallback::Immediate => cleartext(PlaintextCause::TlsFailed),
+                PlaintextFallback::Delayed => postponed(call, failure.clone()),
+            }
+        }
+        Err(failure) => refused(call, failure),
     }
-    refused(call, &failure)
 }
 
 /// What `relay.plaintext_fallback` makes of a TLS failure that nobody knew of before.
@@ -114,20 +124,22 @@ async fn fallback(call: &Call<'_>, failure: TlsFailure, until: Instant) -> Found
     match call.settings.plaintext_fallback {
         PlaintextFallback::Never => refused(call, &Failure::Tls(failure)),
         PlaintextFallback::Immediate => {
-            match visit(call, (Mode::PlaintextFallback, &Witness::default()), until).await {
+            match attempt(call, (Mode::PlaintextFallback, &Witness::default()), until).await {
                 Ok(channel) => Found::ClearToSend(channel),
                 Err(failure) => refused(call, &failure),
             }
         }
-        PlaintextFallback::Delayed => {
-            let plaintext_from = replies::timestamp(clock::now() + tls_memory::DELAY);
-            let failure = Failure::TlsDelayed {
-                failure,
-                plaintext_from,
-            };
-            Found::Postponed(told(call, &failure).0)
-        }
+        PlaintextFallback::Delayed => postponed(call, failure),
     }
+}
+
+fn postponed(call: &Call<'_>, failure: TlsFailure) -> Found {
+    let plaintext_from = replies::timestamp(clock::now() + tls_memory::DELAY);
+    let failure = Failure::TlsDelayed {
+        failure,
+        plaintext_from,
+    };
+    Found::Postponed(told(call, &failure).0)
 }
 
 fn refused(call: &Call<'_>, failure: &Failure) -> Found {
@@ -138,43 +150,4 @@ fn refused(call: &Call<'_>, failure: &Failure) -> Found {
 fn told(call: &Call<'_>, failure: &Failure) -> (Reply, Option<PolicyBlock>) {
     let label = replies::host_label(call.host, call.address.ip());
     replies::failed(&label, failure, call.policy)
-}
-
-async fn visit(
-    call: &Call<'_>,
-    (mode, witness): (Mode, &Witness),
-    until: Instant,
-) -> Result<Channel, Failure> {
-    let v4 = call.address.is_ipv4();
-    let source = call
-        .settings
-        .bind
-        .iter()
-        .copied()
-        .find(|ip: &IpAddr| ip.is_ipv4() == v4);
-    let limit = call.settings.connect_timeout;
-    let patience = until.min(Instant::now() + limit);
-    let stream = match timeout_at(patience, connect(call.address, source)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(failure)) => return Err(failure),
-        Err(_) => return Err(Failure::ConnectTimeout(limit.as_secs())),
-    };
-    let plan = Plan {
-        hostname: &call.settings.hostname,
-        host: call.host,
-        address: call.address,
-        policy: call.policy,
-        implicit_tls: call.implicit_tls,
-        tls: call.tls,
-        observer: witness,
-        mode,
-        loops: match call.may_be_this_host {
-            MayBeThisHost::Yes => LoopCheck::Greeting,
-            MayBeThisHost::No => LoopCheck::Skip,
-        },
-    };
-    let session = establish(stream, &plan, until).await?;
-    let channel = session.channel.clone();
-    session.quit(QUIT_PATIENCE).await;
-    Ok(channel)
 }
