@@ -73,6 +73,7 @@ soak: build
 bench:
 	$(CARGO) bench --locked --bench decision
 	$(CARGO) bench --locked --bench policies
+	$(CARGO) bench --locked --bench maillog
 	$(CARGO) bench --locked --bench relay -- $(ARGS)
 	$(CARGO) bench --locked --bench queue -- $(ARGS)
 

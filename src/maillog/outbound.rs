@@ -332,9 +332,9 @@ fn relay(relay: &[u8]) -> Relay {
     }
 }
 
-/// What stands in the brackets.
+/// What stands in the last brackets.
 pub(super) fn inside(peer: &[u8]) -> Option<&[u8]> {
-    let rest = &peer[memchr(b'[', peer)? + 1..];
+    let rest = &peer[memrchr(b'[', peer)? + 1..];
     Some(&rest[..memchr(b']', rest)?])
 }
 
@@ -355,5 +355,5 @@ fn conversed(delivery: &Delivery<'_>) -> bool {
 
 /// Which host a reply of Sealpost's speaks of.
 fn mx_of(reply: &[u8]) -> &[u8] {
-    inside(reply).unwrap_or_default()
+    &reply[..memchr(b']', reply).unwrap_or(0)]
 }

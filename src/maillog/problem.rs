@@ -74,7 +74,8 @@ impl Problem {
 /// Words of strangers, bounded and in one line of harmless characters.
 pub(super) fn words(text: &[u8]) -> String {
     let bounded = &text[..text.len().min(4 * MAX_WORDS)];
-    let harmless = |c: char| if c.is_control() { '?' } else { c };
+    let sound = |c: char| c.is_alphanumeric() || c.is_ascii_graphic() || c == ' ';
+    let harmless = |c: char| if sound(c) { c } else { '?' };
     let text = String::from_utf8_lossy(bounded);
     text.chars().take(MAX_WORDS).map(harmless).collect()
 }
