@@ -11,6 +11,8 @@ use maud::{Markup, html};
 pub enum Tone {
     /// Encrypted, and the host was authenticated.
     Verified,
+    /// The same by one of several means, which are told apart.
+    VerifiedBy(usize),
     /// Encrypted.
     Encrypted,
     /// Encrypted with something that should go.
@@ -21,6 +23,8 @@ pub enum Tone {
     Bad,
     /// Neither good nor bad: refused by the receiver, not tested, nothing to say.
     Neutral,
+    /// Likewise, and nothing has come of it yet.
+    Faint,
     /// One of several kinds without a rank among them: the eighth looks like the first.
     Kind(usize),
 }
@@ -29,13 +33,16 @@ impl Tone {
     /// The name of its class in the style.
     fn class(self) -> &'static str {
         const KINDS: [&str; 7] = ["k0", "k1", "k2", "k3", "k4", "k5", "k6"];
+        const MEANS: [&str; 4] = ["v0", "v1", "v2", "v3"];
         match self {
             Self::Verified => "verified",
+            Self::VerifiedBy(number) => MEANS[number % MEANS.len()],
             Self::Encrypted => "encrypted",
             Self::Weak => "weak",
             Self::Plaintext => "plaintext",
             Self::Bad => "bad",
             Self::Neutral => "neutral",
+            Self::Faint => "faint",
             Self::Kind(number) => KINDS[number % KINDS.len()],
         }
     }
