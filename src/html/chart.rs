@@ -89,24 +89,14 @@ pub fn swatch(tone: Tone) -> Markup {
 
 /// A whole as one bar, with a line of words and numbers for each part. Parts of nothing are left out of the bar.
 pub fn shares(title: &str, parts: &[Part]) -> Markup {
-    let whole: u64 = parts.iter().map(|part| part.count).sum();
-    let mut left = 0;
+    let whole = sum(parts);
     html! {
         figure class="shares" {
             figcaption { (title) }
             @if whole == 0 {
                 p class="nothing" { "nothing yet" }
             } @else {
-                svg class="bar" viewBox="0 0 1000 10" preserveAspectRatio="none" role="img" aria-label=(spoken(title, parts, whole)) {
-                    @for part in parts.iter().filter(|part| part.count > 0) {
-                        @let begin = left;
-                        @let () = left += part.count;
-                        rect class=(part.tone.class()) x=(scaled(begin, whole)) y="0" height="10"
-                            width=(scaled(left, whole) - scaled(begin, whole)) {
-                            title { (part.label) ": " (count(part.count)) " (" (percent(part.count, whole)) ")" }
-                        }
-                    }
-                }
+                (whole_bar(title, parts))
                 table class="legend" {
                     @for part in parts {
                         tr {
@@ -114,6 +104,54 @@ pub fn shares(title: &str, parts: &[Part]) -> Markup {
                             td { (count(part.count)) }
                             td { (percent(part.count, whole)) }
                         }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn sum(parts: &[Part]) -> u64 {
+    parts.iter().map(|part| part.count).sum()
+}
+
+fn whole_bar(title: &str, parts: &[Part]) -> Markup {
+    let whole = sum(parts);
+    let mut left = 0;
+    html! {
+        svg class="bar" viewBox="0 0 1000 10" preserveAspectRatio="none" role="img" aria-label=(spoken(title, parts, whole)) {
+            @for part in parts.iter().filter(|part| part.count > 0) {
+                @let begin = left;
+                @let () = left += part.count;
+                rect class=(part.tone.class()) x=(scaled(begin, whole)) y="0" height="10"
+                    width=(scaled(left, whole) - scaled(begin, whole)) {
+                    title { (part.label) ": " (count(part.count)) " (" (percent(part.count, whole)) ")" }
+                }
+            }
+        }
+    }
+}
+
+/// Several wholes of the same parts, each as one bar with its name and size; what the colours are is said once.
+pub fn compared(title: &str, wholes: &[(String, Vec<Part>)]) -> Markup {
+    let mut legend: Vec<&Part> = Vec::new();
+    for part in wholes.iter().flat_map(|(_, parts)| parts) {
+        if !legend.iter().any(|known| known.label == part.label) {
+            legend.push(part);
+        }
+    }
+    html! {
+        figure class="compared" {
+            figcaption { (title) }
+            p class="key" {
+                @for part in legend { span { (swatch(part.tone)) (part.label) } " " }
+            }
+            table class="legend" {
+                @for (name, parts) in wholes {
+                    tr {
+                        th scope="row" { (name) }
+                        td class="drawn" { (whole_bar(name, parts)) }
+                        td { (count(sum(parts))) }
                     }
                 }
             }

@@ -9,7 +9,7 @@ mod chart;
 mod frame;
 mod number;
 
-pub use chart::{Bar, Column, Part, Series, Tone, bars, meter, shares, swatch, timeline};
+pub use chart::{Bar, Column, Part, Series, Tone, bars, compared, meter, shares, swatch, timeline};
 pub use frame::{Frame, Script, document, policy};
 pub use maud::{Markup, html};
 pub use number::{count, percent};

@@ -54,6 +54,7 @@ fn every_element(hostile: &str) -> String {
         (shares(hostile, &[part(1), part(0)]))
         (bars(hostile, &[bar], 9))
         (timeline(hostile, &[series], &[column]))
+        (compared(hostile, &[(hostile.to_owned(), vec![part(1), part(2)])]))
         (swatch(Tone::Weak))
     };
     let frame = Frame {
@@ -198,4 +199,28 @@ fn every_drawn_element_is_ended() {
         );
         assert!(begun > 0, "{element}");
     }
+}
+
+#[test]
+fn what_is_compared_has_one_legend() {
+    let part = |label: &str, count| Part {
+        label: label.into(),
+        count,
+        tone: Tone::Bad,
+    };
+    let wholes = [
+        ("one".to_owned(), vec![part("a", 1), part("b", 3)]),
+        ("two".to_owned(), vec![part("a", 1), part("c", 0)]),
+        ("none".to_owned(), vec![]),
+    ];
+    let drawn = compared("t", &wholes).into_string();
+    let key = &drawn[drawn.find("<p class=\"key\">").unwrap()..drawn.find("</p>").unwrap()];
+    for label in ["a", "b", "c"] {
+        assert_eq!(key.matches(&format!("{label}</span>")).count(), 1, "{key}");
+    }
+    for (width, times) in [("250", 1), ("750", 1), ("1000", 1)] {
+        let bars = drawn.matches(&format!("width=\"{width}\"")).count();
+        assert_eq!(bars, times, "{width}: {drawn}");
+    }
+    assert!(drawn.contains("<th scope=\"row\">none</th>"));
 }
