@@ -131,6 +131,8 @@ pub enum Handshake {
     Normal,
     /// These octets follow the 220 in the same segment (CVE-2011-0411), then the handshake.
     Surplus(Vec<u8>),
+    /// As it should be, but what came in the clear behind STARTTLS is taken for commands under TLS (CVE-2011-0411).
+    KeepsBuffer,
     /// These octets in answer to the ClientHello, then silence.
     Garbage(Vec<u8>),
     /// Nothing, for ever.

@@ -280,13 +280,17 @@ impl Session {
 
     /// What the script says is to happen after the 220 to STARTTLS, or first of all with implicit TLS.
     pub(super) async fn handshake(&mut self) -> Result<(), Over> {
-        self.buffer.clear();
+        if self.script().handshake != Handshake::KeepsBuffer {
+            self.buffer.clear();
+        }
         self.shared.note(self.id, |seen| {
             seen.handshakes += 1;
             seen.tls_start.get_or_insert(seen.wire.len());
         });
         match self.script().handshake.clone() {
-            Handshake::Normal | Handshake::Surplus(_) => self.accept_tls().await,
+            Handshake::Normal | Handshake::Surplus(_) | Handshake::KeepsBuffer => {
+                self.accept_tls().await
+            }
             Handshake::CloseAfter => {
                 self.accept_tls().await?;
                 self.close().await
