@@ -132,21 +132,23 @@ fn unwritable(name: &dyn std::fmt::Display) -> LookupFailure {
     LookupFailure::Malformed(format!("{name} cannot be asked for"))
 }
 
-/// The MX records that name a host (RFC 5321 §5.1: others of the set may be wrong), best first. The
-/// root counts only if it is alone (RFC 7505 §3).
+/// The MX records that name a host (RFC 5321 §5.1: others of the set may be wrong), best first. The root (RFC 7505
+/// §3) is kept if it is alone, and beside others that name hosts, where it means nothing.
 fn mx_records(records: Vec<Box<[u8]>>) -> Vec<MxRecord> {
     let alone = records.len() == 1;
     let read = |data: &[u8]| {
         let (preference, rest) = data.split_first_chunk()?;
         let exchange = only_name(rest)?;
         let host = name_of(&exchange);
-        let usable = host.is_some() || (alone && exchange.is_root());
-        usable.then_some(MxRecord {
+        (host.is_some() || exchange.is_root()).then_some(MxRecord {
             preference: u16::from_be_bytes(*preference),
             host,
         })
     };
     let mut found: Vec<MxRecord> = records.iter().filter_map(|data| read(data)).collect();
+    if !alone && found.iter().all(|mx| mx.host.is_none()) {
+        found.clear();
+    }
     found.sort_by_key(|mx| mx.preference);
     found.truncate(MAX_RECORDS);
     found
@@ -260,7 +262,7 @@ mod tests {
             (&[(10, "192.0.2.1."), (20, "b.test.")], "20 b.test"), // an address, not a name
             (&[(10, "192.0.2.1.")], ""),
             (&[(0, ".")], "0 ."),
-            (&[(0, "."), (10, "b.test.")], "10 b.test"), // a null MX beside others
+            (&[(0, "."), (10, "b.test.")], "0 ., 10 b.test"), // a null MX beside others
             (&[(0, "."), (10, "192.0.2.1.")], ""),
             (&[(10, "*.test."), (10, "c\\.d.test.")], ""),
         ] {

@@ -12,6 +12,8 @@ pub struct MxFacts {
     pub dnssec: Dnssec,
     /// MX hosts that are published; more than there are in `hosts`, if there are more than twenty.
     pub published: usize,
+    /// Whether a null MX is beside others, where it means nothing (RFC 7505 section 3).
+    pub null_among_others: Known,
     /// The name that the domain is an alias of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alias_of: Option<String>,
