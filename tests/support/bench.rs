@@ -23,9 +23,30 @@ impl Bench {
     }
 
     pub async fn check(&self, words: &[&str]) -> Exit {
+        self.command("check", words).await
+    }
+
+    /// `sealpost scan`, without a pause before what failed is tried again.
+    pub async fn scan(&self, words: &[&str]) -> Exit {
+        let words = [&["--retry-after", "0"], words].concat();
+        self.command("scan", &words).await
+    }
+
+    /// The records of a scan, by domain; exit code 0.
+    pub async fn records(&self, words: &[&str]) -> Vec<Value> {
+        let exit = self.scan(words).await;
+        assert_eq!(exit.code, Some(0), "{exit:?}");
+        let lines = exit.stdout.lines();
+        let read = |line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+        let mut records: Vec<Value> = lines.map(read).collect();
+        records.sort_by_key(|record| record["domain"].to_string() + &record["group"].to_string());
+        records
+    }
+
+    async fn command(&self, command: &str, words: &[&str]) -> Exit {
         let file = self.directory.path().join("sealpost.toml");
         let mut arguments = vec![
-            "check".to_owned(),
+            command.to_owned(),
             "--config".to_owned(),
             file.display().to_string(),
         ];

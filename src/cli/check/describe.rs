@@ -25,7 +25,7 @@ pub(super) fn proof(proof: Proof) -> &'static str {
     }
 }
 
-pub(super) fn dnssec(status: &DnssecStatus, unavailable: DnssecUnavailable) -> String {
+pub(in crate::cli) fn dnssec(status: &DnssecStatus, unavailable: DnssecUnavailable) -> String {
     match (status, unavailable) {
         (DnssecStatus::Off, _) => "off: no DANE".into(),
         (DnssecStatus::Works(Validation::InProcess), _) => "works, validated here".into(),

@@ -1,7 +1,7 @@
 //! `sealpost check`: explains the policy for a destination step by step, then visits every MX host
 //! without sending mail. The same discovery, decision and connection as in delivery.
 
-mod describe;
+pub(super) mod describe;
 mod report;
 mod sources;
 mod sts;
@@ -121,7 +121,7 @@ async fn check_all(
 }
 
 /// Policies that are looked up here and remembered nowhere.
-async fn policies(config: &Config, dns: &Dns, tls: &TlsClient) -> Sts {
+pub(super) async fn policies(config: &Config, dns: &Dns, tls: &TlsClient) -> Sts {
     let (settings, tasks) = (config.sts(tls), TaskTracker::new());
     let sts = Sts::new(dns.clone(), None, settings, Arc::new(Unobserved), tasks);
     sts.preload(config.preload.clone()).await;
