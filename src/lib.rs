@@ -10,7 +10,7 @@
 //! | run | `cli` `daemon` `admin` `config` `socketmap` `server` `queue` | what an operator types; owns tasks; HTTP; the file; answers for Postfix; SMTP in; our custody |
 //! | pipeline | `survey` `relay` `ledger` `delivery` `discovery` | what domains are like; the spine; what happened; one host; what is published |
 //! | outside | `https` `message` `store` `tls` `dns` `clock` | hyper, content, SQL, rustls, hickory, time: one home each |
-//! | core | `maillog` `tlsrpt` `policy` `dsn` `dane` `mta_sts` `smtp` `html` `names` | pure: no await, no clock, no log |
+//! | core | `policy` `suggest` `dsn` `dane` `mta_sts` `tlsrpt` `maillog` `smtp` `html` `names` | pure: no await, no clock, no log |
 
 pub mod admin;
 pub mod cli;
@@ -36,6 +36,7 @@ pub mod server;
 pub mod smtp;
 pub mod socketmap;
 pub mod store;
+pub mod suggest;
 pub mod survey;
 pub mod tls;
 pub mod tlsrpt;

@@ -8,9 +8,8 @@ use std::path::{Path, PathBuf};
 /// Modules from low to high; those on a line are of one rank and do not use each other.
 const RANKS: &[&[&str]] = &[
     &["names"],
-    &["tlsrpt", "smtp", "dane", "mta_sts", "html"],
-    &["smtp", "dane", "mta_sts", "maillog", "html"],
-    &["policy", "dsn"],
+    &["tlsrpt", "smtp", "dane", "mta_sts", "maillog", "html"],
+    &["policy", "dsn", "suggest"],
     &["clock"],
     &["dns", "tls", "store", "message"],
     &["https"],
@@ -61,8 +60,7 @@ const HOMES: &[(&str, &[&str])] = &[
 const IMPURE: &[&str] = &["async", "await", "tracing", "tokio"];
 
 const CORE: &[&str] = &[
-    "tlsrpt", "names", "smtp", "dane", "mta_sts", "html", "policy", "dsn", "names", "smtp", "dane",
-    "mta_sts", "maillog", "html", "policy", "dsn",
+    "names", "tlsrpt", "smtp", "dane", "mta_sts", "maillog", "html", "policy", "dsn", "suggest",
 ];
 
 #[test]
