@@ -75,7 +75,7 @@ fn the_file_may_be_named_by_the_environment() {
 
 #[test]
 fn what_this_version_lacks_says_so() {
-    for command in ["scan", "report", "suggest"] {
+    for command in ["scan", "report"] {
         let output = sealpost(&[command, "list", "--json"]);
         assert_eq!(output.status.code(), Some(2), "{command}");
         assert_eq!(

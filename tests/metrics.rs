@@ -582,7 +582,7 @@ async fn monitoring_is_answered_and_nothing_else_is() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_this_version_lacks_says_so() {
-    for command in ["scan", "report", "suggest"] {
+    for command in ["scan", "report"] {
         let said = Daemon::command(&[command]);
         assert_eq!(said.code, Some(2), "{command}: {said:?}");
         assert!(

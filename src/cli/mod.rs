@@ -12,10 +12,12 @@ mod policy;
 mod print;
 mod queue;
 mod scan;
+mod suggest;
 
 pub use maillog::{Format, MaillogArgs};
 pub use queue::{QueueCommand, QueueFilter, QueueWhich, Scope};
 pub use scan::ScanArgs;
+pub use suggest::{Grouping, MinVersion, Published, SuggestArgs, SuggestFormat, Trial};
 
 use crate::config::{Config, DEFAULT_PATH};
 use clap::builder::{BoolValueParser, TypedValueParser};
@@ -73,8 +75,9 @@ pub enum Command {
     Queue(QueueCommand),
     /// TLS reports (not in this version)
     Report(Later),
-    /// Domains that could safely be required to use TLS (not in this version)
-    Suggest(Later),
+    /// Rules that what was delivered bears out, and what stricter settings would have blocked
+    #[command(after_help = suggest::EXIT)]
+    Suggest(SuggestArgs),
     /// Print completions for a shell
     #[command(hide = true)]
     Completions { shell: clap_complete::Shell },
@@ -220,7 +223,7 @@ fn obey(cli: &Cli, parts: &Parts) -> ExitCode {
         }
         Command::Queue(command) => with_config(&cli.config, |config| queue::run(&config, command)),
         Command::Report(_) => not_in_this_version("report"),
-        Command::Suggest(_) => not_in_this_version("suggest"),
+        Command::Suggest(args) => suggest::run(&cli.config, args),
         Command::Completions { shell } => manual::completions(*shell),
         Command::Man { dir } => manual::man(dir),
     }

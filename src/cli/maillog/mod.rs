@@ -4,7 +4,7 @@
 
 mod html;
 mod impact;
-pub(super) mod read;
+mod read;
 mod report;
 mod text;
 mod words;
@@ -12,10 +12,12 @@ mod words;
 use super::print::json;
 use super::{EXIT_NOTHING, EXIT_USAGE};
 use clap::{Args, ValueEnum};
+pub(super) use read::{all, complain};
 use report::Report;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
+pub(super) use words::NO_OUTBOUND;
 
 pub(super) const EXIT: &str = "The logs are those of Postfix with smtp_tls_loglevel = 1 and smtpd_tls_loglevel = 1. Nothing is \
     changed and nobody is asked; no configuration is needed. Exit: 0 well, 1 there is no mail in them, 2 usage, or a \
@@ -58,16 +60,16 @@ pub(super) fn run(args: &MaillogArgs) -> ExitCode {
         Ok(files) => files,
         Err(problem) => return usage(&problem),
     };
-    let summary = match read::all(&files, args.days) {
+    let summary = match all("maillog", &files, args.days) {
         Ok(summary) => summary,
         Err(problem) => return usage(&problem),
     };
     if summary.is_empty() {
-        read::complain("maillog", words::NOTHING);
+        complain("maillog", words::NOTHING);
         return ExitCode::from(EXIT_NOTHING);
     }
     for hint in words::hints(&summary) {
-        read::complain("maillog", hint);
+        complain("maillog", hint);
     }
     let report = Report::new(&summary, args.top);
     let written = match args.format {
@@ -75,23 +77,23 @@ pub(super) fn run(args: &MaillogArgs) -> ExitCode {
         Format::Json => json(&report) + "\n",
         Format::Html => html::render(&report),
     };
-    put(&written)
+    put("maillog", &written)
 }
 
 /// Writes a result; a reader that has gone away, such as `head`, has seen enough.
-pub(super) fn put(text: &str) -> ExitCode {
+pub(super) fn put(command: &str, text: &str) -> ExitCode {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            read::complain("maillog", &format!("stdout: {error}"));
+            complain(command, &format!("stdout: {error}"));
             ExitCode::from(EXIT_USAGE)
         }
     }
 }
 
 fn usage(problem: &str) -> ExitCode {
-    read::complain("maillog", problem);
+    complain("maillog", problem);
     ExitCode::from(EXIT_USAGE)
 }

@@ -19,7 +19,7 @@ const USUAL: [&str; 2] = ["/var/log/mail.log", "/var/log/maillog"];
 const DAY: i64 = 86_400;
 
 /// The files that are meant.
-pub(in crate::cli) fn files(named: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
+pub(super) fn files(named: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
     if !named.is_empty() {
         return Ok(named.to_vec());
     }
@@ -33,8 +33,12 @@ pub(in crate::cli) fn files(named: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
     }
 }
 
-/// Reads all of it; the last `days` only.
-pub(in crate::cli) fn all(files: &[PathBuf], days: Option<u32>) -> Result<Summary, String> {
+/// Reads all of it for a command; the last `days` only.
+pub(in crate::cli) fn all(
+    command: &str,
+    files: &[PathBuf],
+    days: Option<u32>,
+) -> Result<Summary, String> {
     let now = Timestamp::try_from(clock::now()).unwrap_or(Timestamp::UNIX_EPOCH);
     let since = days.map(|days| now.as_second() - i64::from(days) * DAY);
     let mut sources = Vec::new();
@@ -49,7 +53,7 @@ pub(in crate::cli) fn all(files: &[PathBuf], days: Option<u32>) -> Result<Summar
     for source in sources {
         let name = source.name.clone();
         if let Err(error) = source.read(&mut buffer, &mut tally) {
-            complain("maillog", &format!("{name}: read in part: {error}"));
+            complain(command, &format!("{name}: read in part: {error}"));
         }
     }
     Ok(tally.finish())

@@ -5,7 +5,7 @@ use crate::maillog::Summary;
 pub(super) const NOTHING: &str = "there is no mail in it: no line of Postfix's smtp or smtpd was found. In the journal: \
     journalctl -t postfix/smtp -t postfix/smtpd -o export | sealpost maillog -";
 
-const NO_OUTBOUND: &str = "the log says nothing of TLS to others, so that nobody knows how much of it was encrypted; \
+pub(in crate::cli) const NO_OUTBOUND: &str = "the log says nothing of TLS to others, so that nobody knows how much of it was encrypted; \
     with postconf smtp_tls_loglevel=1 and postfix reload it will";
 const NO_INBOUND: &str = "the log says nothing of TLS from others; with postconf smtpd_tls_loglevel=1 and postfix reload \
     it will";
