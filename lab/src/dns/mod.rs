@@ -155,6 +155,18 @@ impl DnsServer {
         Ok(bound)
     }
 
+    /// Answers as a resolver at another address as well, such as port 53 of a network namespace, which the
+    /// libraries of others ask and no other.
+    ///
+    /// # Errors
+    /// If the address cannot be bound.
+    pub async fn resolve_also_at(&self, address: SocketAddr) -> io::Result<SocketAddr> {
+        let mut tasks = Tasks::default();
+        let bound = open(&self.shared, &mut tasks, address, Office::Resolver).await?;
+        lock(&self.tasks).adopt(tasks);
+        Ok(bound)
+    }
+
     /// Where it listens, for `dns.servers`.
     pub fn address(&self) -> SocketAddr {
         self.address
