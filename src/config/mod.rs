@@ -3,6 +3,7 @@
 //!
 //! Every problem is reported, not only the first: `FILE:LINE:COLUMN: key: what; how to mend`.
 
+mod history;
 mod hostname;
 mod later;
 mod map;
@@ -15,6 +16,7 @@ mod rules;
 mod sections;
 mod setting;
 
+pub use history::HistoryConfig;
 pub use problems::{ConfigErrors, Place, Problem};
 pub use queue::QueueConfig;
 pub use reference::{manual, reference};
@@ -50,6 +52,7 @@ pub struct Config {
     /// The embedded database.
     pub store: PathBuf,
     pub queue: QueueConfig,
+    pub history: HistoryConfig,
     /// At least one.
     pub listeners: Vec<ListenSettings>,
     /// `[[socketmap]]`.

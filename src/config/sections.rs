@@ -50,6 +50,7 @@ pub(super) fn read(
     let (policy, preload) = rules::read(root, &tls, &dns, min_version);
     let queue = super::queue::read(root);
     let store = later::store(root, &state_dir);
+    let history = super::history::read(root);
     later::tlsrpt(root);
     let socketmaps = socketmaps(root, &listeners);
     let addresses = listeners.iter().map(|l| &l.address);
@@ -62,6 +63,7 @@ pub(super) fn read(
         state_dir,
         store,
         queue,
+        history,
         listeners,
         socketmaps,
         server,

@@ -23,6 +23,7 @@
 //! | `preload` | the store |
 //! | `store check` | the disk, the end |
 //! | `hosts with TLS` | time, the store, the end |
+//! | `history` | time, the store, the end |
 //! | `left behind` | the disk, the end |
 //! | `queue`, `queue sweeps`, `room in the queue` | time, the store, the shutdown's beginning |
 //! | `admin`, `admin socket` | HTTP connections, the end |
@@ -30,6 +31,7 @@
 
 mod control;
 mod dnssec;
+mod history;
 pub mod limits;
 pub mod listeners;
 pub mod logging;

@@ -5,7 +5,7 @@ use super::limits::Lowered;
 use super::policies::Witness;
 use super::run::{Common, Context, Program, RestartKey, StartError};
 use super::serving::Listener;
-use super::{Format, Tasks, control, queue, store_check, tls_failures, tls_hosts};
+use super::{Format, Tasks, control, history, queue, store_check, tls_failures, tls_hosts};
 use crate::clock;
 use crate::config::{Config, LogFormat};
 use crate::delivery::{Courier, TlsFailureStore, TlsMemory};
@@ -111,6 +111,7 @@ fn common(config: &Config) -> Common<Listener> {
         restart_keys: vec![
             key("state_dir", config.state_dir.display().to_string()),
             key("store.url", config.store.display().to_string()),
+            key("history", format!("{:?}", config.history)),
             key("dns", format!("{:?}", config.dns)),
             key("admin.socket", config.admin.socket.display().to_string()),
         ],
@@ -174,6 +175,7 @@ impl Program for Sealpost {
         if let Some(store) = &known {
             look_after(store, &context, &background).await;
         }
+        history::start(&config.history, store.as_ref(), &context, &background);
         let courier = Courier::new(
             &config.delivery,
             memory,

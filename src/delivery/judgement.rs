@@ -5,7 +5,7 @@ use super::failure::Failure;
 use super::observer::{Enforced, WouldBlock};
 use super::replies::host_label;
 use crate::clock;
-use crate::policy::{AuditPurpose, Encryption, PolicySource, TlsFailure};
+use crate::policy::{AuditPurpose, Encryption, PolicySource, TlsFailure, Trial};
 use crate::tls::{Authenticated, TlsSeen, TlsSession};
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub(super) fn judge(
     let problem = plan
         .tls
         .full_check(session, plan.host.map(|host| &host.0), now);
-    let seen = TlsSeen {
+    let mut seen = TlsSeen {
         version: session.version,
         cipher: session.cipher,
         group: session.group,
@@ -30,6 +30,7 @@ pub(super) fn judge(
         problem,
         key: plan.tls.key_kind(session),
         expires: session.expires(),
+        trial: Trial::None,
     };
     plan.observer.handshake(&seen, elapsed);
     if let Err(failure) = verdict {
@@ -38,8 +39,15 @@ pub(super) fn judge(
         return Err(Failure::Tls(failure));
     }
     for audit in &*plan.policy.audits {
-        if let Err(failure) = plan.tls.judge(&audit.requirement, session, now) {
-            observe_audit(&failure, audit.purpose, plan);
+        let judged = plan.tls.judge(&audit.requirement, session, now);
+        if let Err(failure) = &judged {
+            observe_audit(failure, audit.purpose, plan);
+        }
+        if audit.purpose == AuditPurpose::DryRun {
+            seen.trial = match judged {
+                Ok(_) => Trial::Pass,
+                Err(_) => Trial::Block,
+            };
         }
     }
     Ok(seen)

@@ -2,7 +2,7 @@
 //! made of them.
 
 use crate::names::MxHost;
-use crate::policy::{Level, PolicySource};
+use crate::policy::{Level, PolicySource, Trial, Tried};
 use crate::smtp::extensions::Extension;
 use crate::smtp::reply::Reply;
 use crate::tls::TlsSeen;
@@ -139,6 +139,8 @@ pub struct Via {
     pub rule_name: Option<Arc<str>>,
     pub channel: Channel,
     pub dsn: Dsn,
+    /// What a rule in dry-run would have done.
+    pub trial: Trial,
 }
 
 /// Whether the host reports deliveries itself where that is asked for (RFC 3461 §4).
@@ -155,6 +157,17 @@ pub enum Channel {
     Plaintext(PlaintextCause),
     /// No channel came about that mail could use.
     None,
+}
+
+impl Channel {
+    /// What a rule in dry-run is asked about.
+    pub fn tried(&self) -> Tried {
+        match self {
+            Self::Tls(seen) => Tried::Tls(seen.trial),
+            Self::Plaintext(_) => Tried::Plaintext,
+            Self::None => Tried::Nothing,
+        }
+    }
 }
 
 /// Why mail went in the clear; the `cause` of `plaintext_total`.

@@ -6,7 +6,7 @@ use crate::discovery::{HostFailure, RouteFailure};
 use crate::dns::LookupFailure;
 use crate::message::MessageId;
 use crate::names::{MxHost, NextHop};
-use crate::policy::{DeferReason, Deferral, HostPolicy, OnFailure, TlsFailure};
+use crate::policy::{DeferReason, Deferral, HostPolicy, OnFailure, TlsFailure, Trial};
 use crate::smtp::reply::{Reply, Severity};
 use crate::smtp::status::EnhancedStatus;
 use crate::tls::Authenticated;
@@ -259,6 +259,7 @@ pub fn deferred(
             policy: deferral.source,
             level: deferral.level,
             rule_name: deferral.rule_name.clone(),
+            trial: Trial::None,
             channel: Channel::None,
             dsn: Dsn::NotOffered,
         })

@@ -1,6 +1,6 @@
 //! What becomes of messages in our custody.
 
-use super::{DeliveryEvent, Ledger, NO_LABELS};
+use super::{DeliveryEvent, Ledger, NO_LABELS, Standing};
 use crate::delivery::outcome::{DeliveryResult, Outcome, PossibleDuplicate, Reached};
 use crate::message::Message;
 use crate::smtp::address::{Mailbox, ReversePath};
@@ -65,11 +65,11 @@ impl Ledger {
             missing: None,
             reached: Reached::No,
         };
-        self.delivery(&DeliveryEvent {
+        self.tell(&DeliveryEvent {
             message,
             recipient,
             outcome: &outcome,
-            rule_name: None,
+            standing: Standing::default(),
             elapsed: message.received_at.elapsed(),
         });
     }

@@ -22,6 +22,16 @@ pub(super) const PLAINTEXT_AFTER_TLS: Family = Family {
     help: "Recipients whose mail went out unencrypted to an MX host that had TLS in the last 30 days, and why",
     labels: &["cause"],
 };
+pub(super) const DOWNGRADES: Family = Family {
+    name: "downgrades_total",
+    help: "Destinations that had TLS in the last 30 days and got mail unencrypted, once a day for a destination, and why",
+    labels: &["cause"],
+};
+pub(super) const HISTORY_DROPPED: Family = Family {
+    name: "history_dropped_total",
+    help: "Recipients whose outcome is missing in the history: the store did not work, or there were too many",
+    labels: &[],
+};
 pub(super) const TLS_HANDSHAKES: Family = Family {
     name: "tls_handshakes_total",
     help: "Finished TLS handshakes with MX hosts",

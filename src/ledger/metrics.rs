@@ -35,6 +35,8 @@ pub(super) struct Metrics {
     pub(super) deliveries: IntCounterVec,
     pub(super) plaintext: IntCounterVec,
     pub(super) plaintext_after_tls: IntCounterVec,
+    pub(super) downgrades: IntCounterVec,
+    pub(super) history_dropped: IntCounter,
     pub(super) tls_handshakes: IntCounterVec,
     pub(super) tls_failures: IntCounterVec,
     pub(super) certificates: IntCounterVec,
@@ -80,6 +82,8 @@ impl Metrics {
             deliveries: r.counters(DELIVERIES),
             plaintext: r.counters(PLAINTEXT),
             plaintext_after_tls: r.counters(PLAINTEXT_AFTER_TLS),
+            downgrades: r.counters(DOWNGRADES),
+            history_dropped: r.counter(HISTORY_DROPPED),
             tls_handshakes: r.counters(TLS_HANDSHAKES),
             tls_failures: r.counters(TLS_FAILURES),
             certificates: r.counters(CERTIFICATES),
@@ -127,6 +131,7 @@ impl Metrics {
         }
         for cause in ["no_starttls", "tls_failed"] {
             self.plaintext_after_tls.with_label_values(&[cause]);
+            self.downgrades.with_label_values(&[cause]);
         }
         for reason in REASONS {
             for policy in [

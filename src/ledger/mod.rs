@@ -9,6 +9,7 @@ mod count;
 mod custody;
 mod event;
 mod families;
+mod history;
 mod metrics;
 mod observe;
 mod process;
@@ -19,14 +20,16 @@ mod socketmap;
 mod sts;
 mod tls_hosts;
 
+pub use history::History;
 pub use registrar::Described;
 pub use socketmap::{SOCKETMAP_LABELS, SocketmapEvent};
 pub use tls_hosts::{TlsHost, TlsHosts};
 
+use crate::clock;
 use crate::delivery::outcome::{DeliveryResult, Outcome, PossibleDuplicate, Reached};
 use crate::delivery::{Enforced, WouldBlock};
 use crate::message::{Message, MessageId};
-use crate::policy::{AuditPurpose, DeferReason, PolicySource, TlsFailure};
+use crate::policy::{AuditPurpose, DeferReason, PolicySource, Rule, TlsFailure};
 use crate::smtp::envelope::{Envelope, Recipient};
 use crate::smtp::reply::{Reply, Severity};
 use crate::tls::TlsSeen;
@@ -42,6 +45,7 @@ use std::time::{Duration, Instant};
 pub struct Ledger {
     metrics: Arc<Metrics>,
     tls_hosts: Arc<TlsHosts>,
+    history: Arc<History>,
     /// Whether addresses are hashed.
     hash: Arc<AtomicBool>,
     /// When [`Self::second_recipient`] said something last.
@@ -59,10 +63,33 @@ pub struct DeliveryEvent<'a> {
     pub message: &'a Message,
     pub recipient: &'a Recipient,
     pub outcome: &'a Outcome,
-    /// The `name` of the rule for the recipient's domain, also where no host was ever decided on.
-    pub rule_name: Option<&'a str>,
+    pub standing: Standing<'a>,
     /// Since the client's final dot.
     pub elapsed: Duration,
+}
+
+/// Under what a recipient's mail is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Standing<'a> {
+    /// The rule for the recipient's domain, also where no host was ever decided on.
+    pub rule: Option<&'a Rule>,
+    pub course: Course,
+}
+
+impl<'a> Standing<'a> {
+    fn rule_name(self) -> Option<&'a str> {
+        self.rule?.name.as_deref()
+    }
+}
+
+/// Where a recipient's mail goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Course {
+    /// To the recipient's domain, by whatever route.
+    #[default]
+    OwnDomain,
+    /// To a next hop that takes everybody's, as a notice by `queue.dsn_via`.
+    FixedHop,
 }
 
 /// A message whose content the server refused: nobody was asked to take it.
@@ -146,6 +173,7 @@ impl Ledger {
         let ledger = Self {
             metrics: Arc::new(Metrics::new()),
             tls_hosts: Arc::default(),
+            history: Arc::default(),
             hash: Arc::new(AtomicBool::new(false)),
             warned: Arc::default(),
             told_unreadable: Arc::default(),
@@ -170,7 +198,14 @@ impl Ledger {
 
     /// One event, and all counters, for one recipient's outcome.
     pub fn delivery(&self, event: &DeliveryEvent<'_>) {
-        self.count(event.outcome, event.rule_name, event.elapsed);
+        self.history
+            .attempted(history::Attempt::of(event), clock::now());
+        self.tell(event);
+    }
+
+    /// The same for what was no attempt.
+    fn tell(&self, event: &DeliveryEvent<'_>) {
+        self.count(event.outcome, event.standing.rule_name(), event.elapsed);
         self.watch_channel(event);
         event::tell(
             &Mail::of(event.message),

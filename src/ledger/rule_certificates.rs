@@ -125,7 +125,7 @@ mod tests {
     use super::*;
     use crate::delivery::outcome::Dsn;
     use crate::names::{DomainName, MxHost};
-    use crate::policy::{Level, PolicySource, TlsVersion};
+    use crate::policy::{Level, PolicySource, TlsVersion, Trial};
     use crate::tls::{Authenticated, Resumed, TlsSeen};
     use std::time::UNIX_EPOCH;
 
@@ -145,6 +145,7 @@ mod tests {
             problem: None,
             key: "p256".into(),
             expires,
+            trial: Trial::None,
         };
         Via {
             mx: Some(MxHost(DomainName::parse(mx).unwrap())),
@@ -155,6 +156,7 @@ mod tests {
             rule_name: Some("partner".into()),
             channel: Channel::Tls(Arc::new(seen)),
             dsn: Dsn::NotOffered,
+            trial: Trial::None,
         }
     }
 

@@ -2,7 +2,7 @@ use super::event::{Mail, tell};
 use super::*;
 use crate::delivery::outcome::{Channel, Dsn, PlaintextCause, PolicyBlock, PossibleDuplicate, Via};
 use crate::names::{DomainName, MxHost};
-use crate::policy::{CertificateProblem, Level, TlsVersion};
+use crate::policy::{CertificateProblem, Level, TlsVersion, Trial};
 use crate::smtp::address::{MailDomain, Mailbox, ReversePath};
 use crate::smtp::extensions::Extension;
 use crate::smtp::reply::Reply;
@@ -13,7 +13,7 @@ use std::sync::Mutex;
 use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
-fn name(text: &str) -> DomainName {
+pub(super) fn name(text: &str) -> DomainName {
     DomainName::parse(text).unwrap()
 }
 
@@ -35,7 +35,7 @@ fn recipient() -> Recipient {
     }
 }
 
-fn seen() -> TlsSeen {
+pub(super) fn seen() -> TlsSeen {
     TlsSeen {
         version: TlsVersion::V1_3,
         cipher: "TLS_AES_256_GCM_SHA384",
@@ -45,10 +45,11 @@ fn seen() -> TlsSeen {
         problem: None,
         key: "p256".into(),
         expires: Some(2_000_000_000),
+        trial: Trial::None,
     }
 }
 
-fn via(channel: Channel) -> Via {
+pub(super) fn via(channel: Channel) -> Via {
     Via {
         mx: Some(MxHost(name("mx.example.com"))),
         address: "192.0.2.1:25".parse().unwrap(),
@@ -58,11 +59,12 @@ fn via(channel: Channel) -> Via {
         rule_name: Some("partner".into()),
         channel,
         dsn: Dsn::NotOffered,
+        trial: Trial::None,
     }
 }
 
 /// Delivered over TLS under a named rule.
-fn outcome() -> Outcome {
+pub(super) fn outcome() -> Outcome {
     Outcome {
         result: DeliveryResult::Delivered,
         reply: Reply::new(250, EnhancedStatus::new(2, 0, 0), "mx said: ok"),
@@ -75,7 +77,7 @@ fn outcome() -> Outcome {
     }
 }
 
-fn blocked() -> Outcome {
+pub(super) fn blocked() -> Outcome {
     Outcome {
         result: DeliveryResult::Deferred,
         via: Some(Arc::new(via(Channel::None))),
@@ -87,7 +89,7 @@ fn blocked() -> Outcome {
     }
 }
 
-fn plaintext(result: DeliveryResult) -> Outcome {
+pub(super) fn plaintext(result: DeliveryResult) -> Outcome {
     Outcome {
         result,
         via: Some(Arc::new(Via {
@@ -100,7 +102,7 @@ fn plaintext(result: DeliveryResult) -> Outcome {
     }
 }
 
-fn unreached() -> Outcome {
+pub(super) fn unreached() -> Outcome {
     Outcome {
         result: DeliveryResult::Rejected,
         via: None,

@@ -196,7 +196,7 @@ fn host(via: &Via) -> Cow<'_, str> {
     }
 }
 
-fn day(time: SystemTime) -> String {
+pub(super) fn day(time: SystemTime) -> String {
     let time = jiff::Timestamp::try_from(time).unwrap_or_default();
     time.strftime("%Y-%m-%d").to_string()
 }

@@ -20,7 +20,7 @@ pub use level::{Level, PolicySource};
 pub use requirement::{
     Audit, AuditPurpose, Authentication, ClientCertificate, DaneRequirement, DaneTrust, Encryption,
     Fingerprint, HostPolicy, Objection, OnFailure, PlaintextPermit, ReferenceName, TlsRequirement,
-    TlsVersion,
+    TlsVersion, Trial, Tried,
 };
 pub use rules::{Enforce, MatchName, Published, Rule, RuleConflict, Rules};
 pub use verdict::{

@@ -104,6 +104,27 @@ pub enum ClientCertificate {
     Present,
 }
 
+/// What a rule that is only tried out would have done with mail (`enforce = "dry-run"`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Trial {
+    /// There is none, or it asks for nothing.
+    #[default]
+    None,
+    Pass,
+    Block,
+}
+
+impl Trial {
+    /// The `dry_run` of the history.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Pass => "pass",
+            Self::Block => "block",
+        }
+    }
+}
+
 /// What a channel must be. Equality is what lets two domains share a connection.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TlsRequirement {
@@ -169,6 +190,33 @@ pub struct HostPolicy {
     pub objections: Vec<Objection>,
     pub on_failure: OnFailure,
     pub(super) sealed: Sealed,
+}
+
+impl HostPolicy {
+    /// What a rule in dry-run makes of mail that goes over a channel; of TLS it was judged in the handshake.
+    pub fn trial(&self, channel: Tried) -> Trial {
+        let of_dry_run = |purpose| purpose == AuditPurpose::DryRun;
+        if self.objections.iter().any(|o| of_dry_run(o.purpose)) {
+            return Trial::Block;
+        }
+        // Where TLS is never tried, nobody knows what would have come of it.
+        let tries = self.enforce.encryption != Encryption::Never;
+        let demands_tls = tries && self.audits.iter().any(|audit| of_dry_run(audit.purpose));
+        match channel {
+            Tried::Tls(judged) => judged,
+            Tried::Plaintext if demands_tls => Trial::Block,
+            Tried::Plaintext | Tried::Nothing => Trial::None,
+        }
+    }
+}
+
+/// How mail went, as far as a trial asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tried {
+    /// Over TLS, of which the handshake was judged so.
+    Tls(Trial),
+    Plaintext,
+    Nothing,
 }
 
 /// Only `policy` builds verdicts.

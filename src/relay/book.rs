@@ -4,7 +4,7 @@ use crate::delivery::outcome::{
     DeliveryResult, Outcome, PolicyBlock, PossibleDuplicate, Reached, Scope, Settled,
 };
 use crate::delivery::{deferred, say, several};
-use crate::ledger::{DeliveryEvent, Ledger};
+use crate::ledger::{DeliveryEvent, Ledger, Standing};
 use crate::message::Message;
 use crate::names::MxHost;
 use crate::policy::{Deferral, PolicySource};
@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 pub(super) struct Book<'a> {
     message: &'a Message,
     ledger: &'a Ledger,
-    rule_name: Option<&'a str>,
+    standing: Standing<'a>,
     open: Vec<Entry>,
     hosts: usize,
     tried: u32,
@@ -41,7 +41,7 @@ impl<'a> Book<'a> {
     pub(super) fn new(
         message: &'a Message,
         ledger: &'a Ledger,
-        rule_name: Option<&'a str>,
+        standing: Standing<'a>,
         answers: Vec<(usize, oneshot::Sender<Outcome>)>,
     ) -> Self {
         let entry = |(at, answer)| Entry {
@@ -55,7 +55,7 @@ impl<'a> Book<'a> {
         Self {
             message,
             ledger,
-            rule_name,
+            standing,
             open,
             hosts: 0,
             tried: 0,
@@ -248,7 +248,7 @@ impl<'a> Book<'a> {
                 message: self.message,
                 recipient,
                 outcome: &outcome,
-                rule_name: self.rule_name,
+                standing: self.standing,
                 elapsed: self.message.received_at.elapsed(),
             });
         }

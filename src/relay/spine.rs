@@ -9,6 +9,7 @@ use crate::delivery::{
     Withdrawn, WouldBlock, host_label, say, share, unless_withdrawn,
 };
 use crate::discovery::{Newer, Route, RouteHost};
+use crate::ledger::{Course, Standing};
 use crate::message::Message;
 use crate::names::{NextHop, RuleTarget};
 use crate::policy::{Demand, HostFacts, HostPolicy, HostVerdict, PolicySource, for_host};
@@ -102,8 +103,16 @@ impl Delivery {
     /// Delivers, and answers every recipient exactly once.
     pub(super) async fn run(self, answers: Vec<(usize, oneshot::Sender<Outcome>)>) {
         let rule = self.snapshot.policy.rules.for_demand(&self.demand);
-        let rule_name = rule.and_then(|rule| rule.name.as_deref());
-        let mut book = Book::new(&self.message, &self.relay.parts.ledger, rule_name, answers);
+        let standing = Standing {
+            rule: rule.map(|rule| &**rule),
+            course: match (&self.demand.recipient_domain, &self.demand.next_hop) {
+                (None, NextHop::Rule(_)) => Course::FixedHop,
+                (Some(_), _) | (None, NextHop::Domain(_) | NextHop::Literal(_)) => {
+                    Course::OwnDomain
+                }
+            },
+        };
+        let mut book = Book::new(&self.message, &self.relay.parts.ledger, standing, answers);
         let no_return = PointOfNoReturn::default();
         let walk = self.walk(&mut book, &no_return);
         let signals = Signals {

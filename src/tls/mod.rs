@@ -33,7 +33,7 @@ pub use offer::{Offering, TlsProbes};
 pub use server::TlsServer;
 
 use crate::names::DomainName;
-use crate::policy::{CertificateProblem, ClientCertificate, TlsVersion};
+use crate::policy::{CertificateProblem, ClientCertificate, TlsVersion, Trial};
 use rustls_pki_types::CertificateDer;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -54,6 +54,8 @@ pub struct TlsSeen {
     pub key: Arc<str>,
     /// The last second of the leaf certificate's validity, in UNIX time.
     pub expires: Option<i64>,
+    /// What a rule in dry-run makes of it.
+    pub trial: Trial,
 }
 
 /// Whether the session continues an earlier one.

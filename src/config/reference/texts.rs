@@ -69,7 +69,12 @@ pub(super) const SECTIONS: &[(&str, bool, &str)] = &[
     (
         "store",
         false,
-        "Where policies, memory and the queue are kept.",
+        "Where policies, memory, the history and the queue are kept.",
+    ),
+    (
+        "history",
+        false,
+        "What was delivered at which level, by destination and over time, in the store ([operations.md](operations.md#history)).",
     ),
     (
         "tlsrpt",
@@ -461,6 +466,21 @@ pub(super) const KEYS: &[(&str, Takes, &str)] = &[
         "store.url",
         Restart,
         "`sqlite:///PATH`. Default: `sealpost.db` in `state_dir`.",
+    ),
+    (
+        "history.enabled",
+        Restart,
+        "Keep what was delivered at which level: by destination, and over time. No addresses, and nothing of the mail.",
+    ),
+    (
+        "history.retention",
+        Restart,
+        "How long a day is kept, and a destination that gets no mail any more. Hours are kept for 3 days.",
+    ),
+    (
+        "history.destinations",
+        Restart,
+        "Destinations that are kept at most; beyond it those go that got no mail for the longest time.",
     ),
     ("tlsrpt.enabled", Reload, "Not in this version."),
     ("tlsrpt.from", Reload, "Not in this version."),

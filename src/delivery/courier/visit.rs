@@ -117,6 +117,7 @@ impl<'a> Visit<'a> {
             policy: self.stop.policy.source,
             level: self.stop.policy.level,
             rule_name: self.stop.policy.rule_name.clone(),
+            trial: self.stop.policy.trial(channel.tried()),
             channel,
             dsn,
         })
