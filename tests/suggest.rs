@@ -313,10 +313,8 @@ async fn remember(directory: &Path, sightings: &[(&str, Facet, u64, u64)]) {
     store.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn rules_from_the_history() {
-    let (directory, config) =
-        place("[[rule]]\ndomains = [\"*.ruled.example\"]\nrequire = \"encrypt\"\n");
+/// Name, way, days ago, deliveries.
+fn sightings() -> Vec<(&'static str, Facet, u64, u64)> {
     let sound = facet(Way::Encrypted, "none", "1.3", "none");
     let unsound = facet(Way::Encrypted, "none", "1.3", "certificate-not-trusted");
     let published = |policy: &'static str, level: &'static str| Facet {
@@ -324,34 +322,37 @@ async fn rules_from_the_history() {
         level: level.into(),
         ..facet(Way::Verified, "dane", "1.2", "certificate-not-trusted")
     };
-    remember(
-        directory.path(),
-        &[
-            ("sound.example", sound.clone(), 2, 20),
-            ("unsound.example", unsound.clone(), 2, 15),
-            // What was blocked is no evidence, neither for nor against.
-            (
-                "unsound.example",
-                facet(Way::Blocked, "none", "", ""),
-                2,
-                50,
-            ),
-            ("old.example", sound.clone(), 40, 20),
-            // Sound lately, but not always.
-            ("mended.example", unsound, 60, 3),
-            ("mended.example", sound.clone(), 2, 12),
-            ("dane.example", published("dane", "dane"), 2, 30),
-            ("mx.ruled.example", sound.clone(), 2, 30),
-            ("[192.0.2.1]", sound, 2, 30),
-            (
-                "clear.example",
-                facet(Way::Plaintext, "none", "", ""),
-                2,
-                10,
-            ),
-        ],
-    )
-    .await;
+    vec![
+        ("sound.example", sound.clone(), 2, 20),
+        ("unsound.example", unsound.clone(), 2, 15),
+        // What was blocked is no evidence, neither for nor against.
+        (
+            "unsound.example",
+            facet(Way::Blocked, "none", "", ""),
+            2,
+            50,
+        ),
+        ("old.example", sound.clone(), 40, 20),
+        // Sound lately, but not always.
+        ("mended.example", unsound, 60, 3),
+        ("mended.example", sound.clone(), 2, 12),
+        ("dane.example", published("dane", "dane"), 2, 30),
+        ("mx.ruled.example", sound.clone(), 2, 30),
+        ("[192.0.2.1]", sound, 2, 30),
+        (
+            "clear.example",
+            facet(Way::Plaintext, "none", "", ""),
+            2,
+            10,
+        ),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_from_the_history() {
+    let (directory, config) =
+        place("[[rule]]\ndomains = [\"*.ruled.example\"]\nrequire = \"encrypt\"\n");
+    remember(directory.path(), &sightings()).await;
     let suggest =
         |words: &[&str]| Daemon::command(&[&["suggest", "--config", &config], words].concat());
     let said = suggest(&[]);
