@@ -82,13 +82,20 @@ fn proofs(report: &Value, domain: &str) -> Vec<String> {
         .collect()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn each_delivery_has_its_tls() {
-    if skipped() {
-        return;
-    }
+/// Settings by which one host is verified, and TLS is demanded of another.
+fn levels(verified: SocketAddr, demanded: SocketAddr) -> String {
+    format!(
+        "smtp_tls_policy_maps = inline:{{{{[{}]:{} = verify match=mx.verified.test}}, {{[{}]:{} = encrypt}}}}\n",
+        verified.ip(),
+        verified.port(),
+        demanded.ip(),
+        demanded.port()
+    )
+}
+
+async fn different_hosts() -> World {
     let stranger = Ca::new("another").identity("mx.stranger.test");
-    let world = World::new()
+    World::new()
         .domain("trusted.test", Script::default())
         .domain("verified.test", Script::default())
         .domain("stranger.test", Script::with_identity(stranger))
@@ -96,7 +103,15 @@ async fn each_delivery_has_its_tls() {
         .domain("demanded.test", Script::no_starttls())
         .domain("sealed.test", Script::default())
         .start()
-        .await;
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_delivery_has_its_tls() {
+    if skipped() {
+        return;
+    }
+    let world = different_hosts().await;
     let at = |domain| world.mx(domain).address();
     let names = [
         "trusted.test",
@@ -107,15 +122,7 @@ async fn each_delivery_has_its_tls() {
     ];
     let mut domains: Vec<_> = names.iter().map(|name| (*name, at(name))).collect();
     domains.push(("sealed.test", world.daemon.smtp.unwrap()));
-    let verified = at("verified.test");
-    let demanded = at("demanded.test");
-    let levels = format!(
-        "smtp_tls_policy_maps = inline:{{{{[{}]:{} = verify match=mx.verified.test}}, {{[{}]:{} = encrypt}}}}\n",
-        verified.ip(),
-        verified.port(),
-        demanded.ip(),
-        demanded.port()
-    );
+    let levels = levels(at("verified.test"), at("demanded.test"));
     let postfix = postfix(&world, &domains, &levels);
     let to_all: Vec<Mail> = domains
         .iter()
@@ -134,31 +141,28 @@ async fn each_delivery_has_its_tls() {
     );
 
     let report = read(&postfix, "[10.");
-    assert_eq!(of(&report, "trusted.test")[..3], [2, 2, 0]);
-    assert_eq!(of(&report, "verified.test")[..3], [2, 2, 2]);
-    assert_eq!(of(&report, "stranger.test")[..3], [2, 2, 0]);
-    assert_eq!(of(&report, "clear.test")[..3], [2, 0, 0]);
+    for (domain, counts, proof) in [
+        ("trusted.test", [2, 2, 0], &["trusted"][..]),
+        ("verified.test", [2, 2, 2], &["verified"]),
+        ("stranger.test", [2, 2, 0], &["untrusted"]),
+        ("clear.test", [2, 0, 0], &[]),
+    ] {
+        assert_eq!(of(&report, domain)[..3], counts, "{domain}");
+        assert_eq!(proofs(&report, domain), proof, "{domain}");
+    }
     let demanded = of(&report, "demanded.test");
     assert_eq!(demanded[..3], [0, 0, 0]);
     assert!(
         demanded[3] >= 2 && demanded[3] == demanded[4],
         "{demanded:?}"
     );
-    for (domain, proof) in [
-        ("trusted.test", "trusted"),
-        ("verified.test", "verified"),
-        ("stranger.test", "untrusted"),
-    ] {
-        assert_eq!(proofs(&report, domain), [proof], "{domain}");
-    }
     let problem = &report["problems"]["shown"][0];
     assert_eq!(
         (&problem["domain"], &problem["problem"]),
         (&"demanded.test".into(), &"starttls-not-offered".into())
     );
     assert_eq!(report["lines"]["unreadable"], 0);
-    let messages = &report["inbound"]["messages"];
-    assert_eq!(messages["total"], 12);
+    assert_eq!(report["inbound"]["messages"]["total"], 12);
     // Nothing but what Sealpost delivered leaves a machine whose hosts are all at home; Sealpost says how.
     let report = read(&postfix, "[127.");
     assert_eq!(
@@ -180,10 +184,8 @@ async fn sessions_that_are_used_again_are_tls() {
         .start()
         .await;
     let host = world.mx("again.test").address();
-    let reuse = format!(
-        "smtp_tls_connection_reuse = yes\nsmtp_connection_cache_destinations = static:all\ndefault_destination_concurrency_limit = 2\n"
-    );
-    let postfix = postfix(&world, &[("again.test", host)], &reuse);
+    let reuse = "smtp_tls_connection_reuse = yes\nsmtp_connection_cache_destinations = static:all\ndefault_destination_concurrency_limit = 2\n";
+    let postfix = postfix(&world, &[("again.test", host)], reuse);
     inject(postfix.address(), mails("again.test", MESSAGES), 1).await;
     assert!(
         postfix.wait_until_empty(PATIENCE).await,
