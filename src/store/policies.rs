@@ -17,6 +17,11 @@ pub(super) const DUE: &str = "SELECT domain, id, mode, policy, fetched, expires,
     FROM sts_policy INDEXED BY sts_policy_due
     WHERE refresh <= ?1 AND expires > ?1 ORDER BY refresh LIMIT ?2";
 
+const MATCHING: &str = "SELECT domain, id, mode, policy, fetched, expires, used, refresh
+    FROM sts_policy WHERE instr(domain, ?1) > 0 ORDER BY domain LIMIT ?2 OFFSET ?3";
+
+const COUNT_MATCHING: &str = "SELECT count(*) FROM sts_policy WHERE instr(domain, ?1) > 0";
+
 pub(super) const COUNT: &str = "SELECT count(*) FROM sts_policy";
 
 pub(super) const PUT: &str =
@@ -137,6 +142,23 @@ impl Store {
         let after = after.to_owned();
         self.read_aside(move |connection| {
             policies(connection, IN_ORDER, params![after, rows(limit)])
+        })
+        .await
+    }
+
+    /// How many policies are of a domain with this in its name, and some of them in the order of their domains. An
+    /// empty text is in every name.
+    pub async fn sts_policies_matching(
+        &self,
+        search: &str,
+        offset: usize,
+        limit: usize,
+    ) -> Result<(u64, Vec<StoredPolicy>), StoreError> {
+        let search = search.to_ascii_lowercase();
+        self.read_aside(move |connection| {
+            let count = connection.query_row(COUNT_MATCHING, [&search], |row| row.get(0))?;
+            let page = params![search, rows(limit), rows(offset)];
+            Ok((unsigned(count)?, policies(connection, MATCHING, page)?))
         })
         .await
     }

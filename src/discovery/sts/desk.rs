@@ -33,6 +33,25 @@ impl Sts {
         }
     }
 
+    /// How many policies that are remembered are of a domain with this in its name, and some of them in order.
+    pub async fn search(
+        &self,
+        text: &str,
+        offset: usize,
+        most: usize,
+    ) -> Result<(u64, Vec<StoredPolicy>), StoreError> {
+        match &self.shared.store {
+            Some(store) => store.sts_policies_matching(text, offset, most).await,
+            None => Err(StoreError::Closed),
+        }
+    }
+
+    /// Why the last fetch of a domain's policy failed, and how long ago, if none has succeeded since and its policy is
+    /// in memory; asks nobody.
+    pub fn failure(&self, domain: &PolicyDomain) -> Option<(Duration, FetchFailure)> {
+        self.shared.residents.find(domain)?.failure()
+    }
+
     /// What is known of a domain's policy; asks nobody but the store.
     pub async fn show(&self, domain: &PolicyDomain) -> Result<Shown, StoreError> {
         let resident = self.resident(domain).await?;

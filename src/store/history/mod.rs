@@ -10,6 +10,7 @@ mod prune;
 mod reader;
 mod record;
 mod series;
+mod shown;
 mod sighting;
 mod tables;
 
@@ -22,6 +23,7 @@ pub use reader::HistoryReader;
 pub use series::{
     DestinationDetail, DestinationUse, HistorySize, RuleUse, SeenChannel, SeenRefusal, Slot, Total,
 };
+pub use shown::{ShownDestination, ShownPage};
 pub use sighting::{
     Clear, Downgrade, HourCount, LastAttempt, LastDelivery, LastRefusal, MOST_AT_ONCE, Recorded,
     Sighting, Stands,
