@@ -64,22 +64,8 @@ impl Served {
         for policy in policies {
             store.put_sts_policy(policy).await.unwrap();
         }
-        let tls = TlsSettings {
-            roots: Roots::Mozilla,
-            client_certificate: None,
-        };
-        let dns = Responder::zone(Vec::new()).await;
-        let settings = StsSettings {
-            tls: TlsClient::new(&tls).unwrap(),
-            port: 443,
-            address_preference: AddressPreference::Any,
-            blocked_networks: Vec::new(),
-            refresh: crate::policy::Published::Honor,
-        };
         let serving = TaskTracker::new();
-        let asked = dns.dns(Duration::from_secs(5));
-        let deaf = Arc::new(Deaf);
-        let sts = Sts::new(asked, Some(store), settings, deaf, serving.clone());
+        let (sts, dns) = policies_of(store, serving.clone()).await;
         let ledger = Ledger::new(LogAddresses::Plain);
         let socket = ControlSocket::bind(&directory.path().join("s")).unwrap();
         let stop = CancellationToken::new();
@@ -129,6 +115,25 @@ impl Served {
         self.serving.wait().await;
         assert!(!self.directory.path().join("s").exists());
     }
+}
+
+/// Policies that are kept in a store, of a daemon that asks a DNS without records.
+pub(in crate::admin) async fn policies_of(store: Store, tasks: TaskTracker) -> (Sts, Responder) {
+    let tls = TlsSettings {
+        roots: Roots::Mozilla,
+        client_certificate: None,
+    };
+    let dns = Responder::zone(Vec::new()).await;
+    let settings = StsSettings {
+        tls: TlsClient::new(&tls).unwrap(),
+        port: 443,
+        address_preference: AddressPreference::Any,
+        blocked_networks: Vec::new(),
+        refresh: crate::policy::Published::Honor,
+    };
+    let asked = dns.dns(Duration::from_secs(5));
+    let sts = Sts::new(asked, Some(store), settings, Arc::new(Deaf), tasks);
+    (sts, dns)
 }
 
 fn policy(domain: &str) -> StoredPolicy {

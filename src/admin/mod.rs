@@ -1,18 +1,20 @@
-//! HTTP for monitoring: `/metrics`, `/healthz` and `/readyz` on `admin.listen`; and for the administrator on
-//! `admin.socket`, see [`control`].
+//! HTTP for monitoring: `/metrics`, `/healthz` and `/readyz` on `admin.listen`; for people the status [`page`] there; and
+//! for the administrator `admin.socket`, see [`control`].
 //!
-//! On `admin.listen` only reading, no names of strangers. Both are bounded in connections and in how long each
-//! may last.
+//! On `admin.listen` only reading, and no addresses of senders and recipients. Both are bounded in connections and in how
+//! long each may last.
 
 pub mod client;
 mod connections;
 pub mod control;
 mod health;
+pub mod page;
 pub mod policies;
 pub mod queue;
 
 pub use control::ControlSocket;
 pub use health::{Health, Readiness};
+pub use page::{Offered, Page, PageParts, PageSettings};
 
 use crate::ledger::Ledger;
 use crate::server;
@@ -41,9 +43,9 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Answers until `stop`; requests that have begun are finished.
-pub async fn serve(listener: TcpListener, ledger: Ledger, health: Health, stop: CancellationToken) {
+pub async fn serve(listener: TcpListener, ledger: Ledger, page: Page, stop: CancellationToken) {
     let listener = Bounded::new(listener, BOUNDS, stop);
-    serve_bounded(listener, router(ledger, health)).await;
+    serve_bounded(listener, router(ledger, page)).await;
 }
 
 async fn serve_bounded(listener: Bounded<TcpListener>, router: Router) {
@@ -54,8 +56,9 @@ async fn serve_bounded(listener: Bounded<TcpListener>, router: Router) {
     }
 }
 
-fn router(ledger: Ledger, health: Health) -> Router {
-    Router::new()
+fn router(ledger: Ledger, page: Page) -> Router {
+    let health = page.health();
+    page::routes(page)
         .route("/metrics", get(metrics).with_state(ledger))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready).with_state(health))
@@ -90,7 +93,7 @@ mod tests {
     ) -> T {
         let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
-        let router = router(Ledger::new(LogAddresses::Plain), health);
+        let router = router(Ledger::new(LogAddresses::Plain), Page::new(health));
         let stop = CancellationToken::new();
         let serving = serve_bounded(Bounded::new(listener, bounds, stop.clone()), router);
         let (got, ()) = tokio::join!(
@@ -135,7 +138,7 @@ mod tests {
                     "200 OK",
                     "content-type: text/plain; version=0.0.4",
                 ),
-                ("GET /", "404 Not Found", ""),
+                ("GET /", "503 Service Unavailable", "Sealpost is starting"),
                 ("POST /metrics", "405 Method Not Allowed", ""),
             ] {
                 let response = request(address, line).await;

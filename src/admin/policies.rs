@@ -181,7 +181,7 @@ impl Failure {
 }
 
 impl LastFailure {
-    fn of(age: Duration, failure: &FetchFailure) -> Self {
+    pub(super) fn of(age: Duration, failure: &FetchFailure) -> Self {
         Self {
             failure: Failure::of(failure),
             age: age.as_secs(),

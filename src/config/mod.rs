@@ -21,6 +21,7 @@ pub use problems::{ConfigErrors, Place, Problem};
 pub use queue::QueueConfig;
 pub use reference::{manual, reference};
 
+use crate::admin::Offered;
 use crate::delivery::DeliverySettings;
 use crate::discovery::{DiscoverySettings, PreloadedList, StsSettings};
 use crate::dns::{Dns, DnsSettings};
@@ -81,8 +82,11 @@ pub struct Config {
 /// `[admin]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdminSettings {
-    /// Metrics and health over HTTP; `None`: off.
+    /// Metrics, health and the status page over HTTP; `None`: off.
     pub listen: Option<SocketAddr>,
+    pub page: Offered,
+    /// Names that the page is called by, beside addresses, `localhost` and `hostname`.
+    pub hosts: Vec<DomainName>,
     pub socket: PathBuf,
 }
 

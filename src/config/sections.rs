@@ -1,13 +1,14 @@
 //! The sections of the file, one function each, in the order in which they are documented.
 
+mod admin;
 mod listen;
 mod socketmap;
 
 use super::later;
 use super::reader::Section;
 use super::rules;
-use super::setting::{AddressOrOff, DnsServer, show_duration};
-use super::{AdminSettings, Config, LogFormat, LogLevel, LogSettings};
+use super::setting::{DnsServer, show_duration};
+use super::{Config, LogFormat, LogLevel, LogSettings};
 use crate::delivery::{DeliverySettings, EightBit, KnownFaults, PlaintextFallback};
 use crate::discovery::{AddressPreference, DiscoverySettings};
 use crate::dns::{DnsSettings, Dnssec, DnssecUnavailable, RemoteAd};
@@ -15,11 +16,11 @@ use crate::ledger::LogAddresses;
 use crate::names::DomainName;
 use crate::policy::{Level, TlsVersion};
 use crate::relay::Custody;
-use crate::server::{ListenAddress, ListenSettings, ServerSettings, TlsRequiredNo};
+use crate::server::{ListenSettings, ServerSettings, TlsRequiredNo};
 use crate::tls::{CertificateFiles, Roots, TlsSettings};
-use listen::{check_bind, collide, listeners, read_hostname};
+use admin::admin;
+use listen::{check_bind, listeners, read_hostname};
 use socketmap::socketmaps;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -291,33 +292,6 @@ fn outbound(root: &mut Section<'_>, hostname: &DomainName, relay: &Relay) -> Out
         discovery,
         mta_sts_port,
     }
-}
-
-fn admin(root: &mut Section<'_>, listeners: &[&ListenAddress]) -> AdminSettings {
-    const DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9825);
-    let mut admin = root.section("admin");
-    let AddressOrOff(listen) = admin.take("listen", AddressOrOff(Some(DEFAULT)));
-    let socket = admin.take("socket", PathBuf::from("/run/sealpost/admin.sock"));
-    let taken = |address| listeners.iter().any(|l| collide(l, &address));
-    if let Some(address) = listen.filter(|a| taken(ListenAddress::Tcp(*a))) {
-        admin.object(
-            "listen",
-            format!("{address} is the address of a [[listen]] or [[socketmap]]"),
-            "give it a port of its own",
-        );
-    }
-    if taken(ListenAddress::Unix(socket.clone())) {
-        admin.object(
-            "socket",
-            format!(
-                "{} is the socket of a [[listen]] or [[socketmap]]",
-                socket.display()
-            ),
-            "give it a path of its own",
-        );
-    }
-    admin.finish();
-    AdminSettings { listen, socket }
 }
 
 fn log(root: &mut Section<'_>) -> LogSettings {

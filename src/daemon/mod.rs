@@ -36,6 +36,7 @@ pub mod limits;
 pub mod listeners;
 pub mod logging;
 pub mod notify;
+mod page;
 mod policies;
 mod program;
 mod queue;

@@ -5,7 +5,7 @@ use super::limits::Lowered;
 use super::policies::Witness;
 use super::run::{Common, Context, Program, RestartKey, StartError};
 use super::serving::Listener;
-use super::{Format, Tasks, control, history, queue, store_check, tls_failures, tls_hosts};
+use super::{Format, Tasks, control, history, page, queue, store_check, tls_failures, tls_hosts};
 use crate::clock;
 use crate::config::{Config, LogFormat};
 use crate::delivery::{Courier, TlsFailureStore, TlsMemory};
@@ -37,7 +37,7 @@ pub fn run(path: &Path) -> ExitCode {
 #[derive(Debug)]
 pub struct Plan {
     common: Common<Listener>,
-    config: Config,
+    pub(super) config: Config,
     tls: TlsClient,
     passed: Passed,
 }
@@ -200,11 +200,8 @@ impl Program for Sealpost {
         });
         let parts = (&relay, &spool);
         let queue = queue::start(config, store.as_ref(), parts, &context, &background).await;
-        if let Some(socket) = control::bind(&config.admin.socket) {
-            let (sts, ledger) = (sts.clone(), context.ledger.clone());
-            let desk = queue.as_ref().map(Queue::desk);
-            background.spawn("admin socket", |end| socket.serve(sts, desk, ledger, end));
-        }
+        let mail = (store.as_ref(), queue.as_ref());
+        operate(plan, (&dns, &sts), mail, &context, &background);
         let submit = Arc::new(custodian(&relay, queue.as_ref(), &context));
         let finding = (&discovery, sts.clone());
         let ledger = context.ledger.clone();
@@ -235,6 +232,7 @@ impl Program for Sealpost {
         let preloading = self.sts.preload(plan.config.preload.clone());
         self.background.tasks.spawn("preload", preloading);
         self.settings.send_replace(plan.server());
+        self.context.page.configure(page::settings(&plan.config));
         self.server.reload_certificates();
     }
 
@@ -244,6 +242,7 @@ impl Program for Sealpost {
 
     async fn close(self) {
         self.background.end.cancel();
+        self.context.page.close();
         self.sts.stop();
         drop((self.relay, self.queue, self.server, self.map));
         if let Err(left) = self
@@ -261,6 +260,22 @@ impl Program for Sealpost {
             }
         }
         let _ = tokio::time::timeout(Duration::from_secs(1), self.dns.finish()).await;
+    }
+}
+
+/// The page and the socket of the administrator.
+fn operate(
+    plan: &Plan,
+    (dns, sts): (&Dns, &Sts),
+    (store, queue): (Option<&Store>, Option<&Queue>),
+    context: &Context,
+    background: &Background,
+) {
+    let desk = queue.map(Queue::desk);
+    page::open(plan, (dns, sts), (store, desk.as_ref()), context);
+    if let Some(socket) = control::bind(&plan.config.admin.socket) {
+        let (sts, ledger) = (sts.clone(), context.ledger.clone());
+        background.spawn("admin socket", |end| socket.serve(sts, desk, ledger, end));
     }
 }
 

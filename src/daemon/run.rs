@@ -6,7 +6,7 @@ use super::shutdown::{Ended, Patience, Shutdown};
 use super::signals::{Request, Signals};
 use super::tasks::Tasks;
 use super::{limits, notify};
-use crate::admin::{self, Health};
+use crate::admin::{self, Health, Page};
 use crate::ledger::{Ledger, LogAddresses};
 use crate::server::Pulse;
 use std::net::SocketAddr;
@@ -53,6 +53,7 @@ pub struct RestartKey {
 pub struct Context {
     pub ledger: Ledger,
     pub health: Health,
+    pub page: Page,
     pub tasks: Tasks,
     pub shutdown: Shutdown,
 }
@@ -215,9 +216,11 @@ impl<P: Program> Daemon<P> {
         for notice in &common.notices {
             tracing::warn!(target: "sealpost::config", notice = notice.as_str(), "configuration");
         }
+        let health = Health::default();
         let context = Context {
             ledger: Ledger::new(common.addresses),
-            health: Health::default(),
+            page: Page::new(health.clone()),
+            health,
             tasks: Tasks::default(),
             shutdown: Shutdown::default(),
         };
@@ -226,12 +229,8 @@ impl<P: Program> Daemon<P> {
         let end = CancellationToken::new();
         if let Some(address) = common.admin {
             let listener = bind_admin(address)?;
-            let serving = admin::serve(
-                listener,
-                ledger.clone(),
-                context.health.clone(),
-                end.clone(),
-            );
+            let page = context.page.clone();
+            let serving = admin::serve(listener, ledger.clone(), page, end.clone());
             own.spawn("admin", serving);
         }
         let program = P::start(&plan, context.clone()).await?;
@@ -278,6 +277,9 @@ impl<P: Program> Daemon<P> {
     fn reload(&mut self, plan: &impl Fn() -> Result<P::Plan, String>) {
         notify::reloading();
         let result = self.try_reload(plan);
+        if let Err(problem) = &result {
+            self.context.page.reload_failed(problem);
+        }
         self.context
             .ledger
             .reload(result.as_ref().copied().map_err(String::as_str));

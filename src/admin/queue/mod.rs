@@ -126,7 +126,7 @@ impl From<Standing> for QueueState {
 }
 
 impl QueueEntry {
-    fn of(seen: Seen) -> Self {
+    pub(super) fn of(seen: Seen) -> Self {
         let message = seen.message;
         let recipients = seen.recipients.into_iter();
         let recipients: Vec<QueueRecipient> = recipients.map(QueueRecipient::of).collect();

@@ -510,8 +510,19 @@ pub(super) const KEYS: &[(&str, Takes, &str)] = &[
     (
         "admin.listen",
         Restart,
-        "`/metrics`, `/healthz` and `/readyz` over HTTP, for everybody who can connect; there is nothing secret in them, but\n\
-         keep it off the Internet. `\"off\"`: none.",
+        "`/metrics`, `/healthz`, `/readyz` and the status page over HTTP, for everybody who can connect: the page names the\n\
+         domains that mail goes to, so keep it off the Internet. `\"off\"`: none.",
+    ),
+    (
+        "admin.page",
+        Reload,
+        "The status page and `/api/v1` on `admin.listen`. `false`: monitoring alone.",
+    ),
+    (
+        "admin.hosts",
+        Reload,
+        "Host names that the page answers to, beside addresses, `localhost` and `hostname`: what a reverse proxy passes on. All\n\
+         others are refused, so that no web page can read ours through a name of its own (DNS rebinding).",
     ),
     (
         "admin.socket",
