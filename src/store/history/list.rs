@@ -1,7 +1,7 @@
 //! The destinations, page by page.
 
 use super::facet::Way;
-use crate::store::StoreError;
+use crate::store::{StoreError, seconds};
 use rusqlite::{Connection, Row, params};
 
 /// Destinations on a page at most.
@@ -60,6 +60,15 @@ pub enum Sort {
 pub enum Direction {
     Ascending,
     Descending,
+}
+
+impl Direction {
+    fn reversed(self) -> Self {
+        match self {
+            Self::Ascending => Self::Descending,
+            Self::Descending => Self::Ascending,
+        }
+    }
 }
 
 /// A page of them.
@@ -145,26 +154,65 @@ pub(super) fn page(
     let search = query.search.as_deref().unwrap_or_default();
     let search = super::facet::cut(search, MAX_SEARCH).to_ascii_lowercase();
     let condition = condition(query.filter, &search);
-    let count = format!("SELECT count(*) FROM destination WHERE {condition}");
+    let count = match (query.filter, &*search) {
+        // Counting takes as long as searching.
+        (DestinationFilter::All, "") => {
+            "SELECT destinations FROM history_size WHERE ?1 = ''".into()
+        }
+        _ => format!("SELECT count(*) FROM destination WHERE {condition}"),
+    };
     let matching: i64 = snapshot
         .prepare(&count)?
         .query_row(params![search], |row| row.get(0))?;
+    let matching = matching.unsigned_abs();
+    let slice = Slice::of(query, matching);
     // The numbers alone are sorted, and then only what is on the page is read.
-    let order = order(query.sort, query.direction);
+    let order = match (query.filter, &*search) {
+        (DestinationFilter::All, "") => order("name", query.sort, slice.direction),
+        // By the index every row would be looked up by itself.
+        _ => order("+name", query.sort, slice.direction),
+    };
     let sql = format!(
         "SELECT {COLUMNS} FROM (SELECT number AS chosen FROM destination WHERE {condition} ORDER BY {order}
              LIMIT ?2 OFFSET ?3) JOIN destination ON number = chosen ORDER BY {order}"
     );
     let mut select = snapshot.prepare(&sql)?;
-    let mut rows = select.query(params![search, query.limit.min(MOST), query.offset])?;
+    let mut rows = select.query(params![search, seconds(slice.limit), seconds(slice.offset)])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         found.push(read(row)?);
     }
+    if slice.direction != query.direction {
+        found.reverse();
+    }
     Ok(DestinationPage {
-        matching: matching.unsigned_abs(),
+        matching,
         rows: found,
     })
+}
+
+/// What is read for a page: from the nearer end, since all that lies before it is sorted too.
+struct Slice {
+    direction: Direction,
+    offset: u64,
+    limit: u64,
+}
+
+impl Slice {
+    fn of(query: &DestinationQuery, matching: u64) -> Self {
+        let begin = u64::from(query.offset).min(matching);
+        let end = matching.min(begin + u64::from(query.limit.min(MOST)));
+        let behind = matching - end;
+        let (direction, offset) = match behind < begin {
+            true => (query.direction.reversed(), behind),
+            false => (query.direction, begin),
+        };
+        Self {
+            direction,
+            offset,
+            limit: end - begin,
+        }
+    }
 }
 
 /// `?1` is what is searched for.
@@ -183,15 +231,17 @@ fn condition(filter: DestinationFilter, search: &str) -> String {
 }
 
 /// Complete, so that no destination is on two pages.
-fn order(sort: Sort, direction: Direction) -> String {
+fn order(name: &str, sort: Sort, direction: Direction) -> String {
     let direction = match direction {
         Direction::Ascending => "ASC",
         Direction::Descending => "DESC",
     };
     match sort {
-        Sort::Name => format!("name {direction}"),
+        Sort::Name => format!("{name} {direction}"),
         Sort::Last => format!("last {direction}, number {direction}"),
-        Sort::Deliveries => format!("verified + encrypted + plaintext {direction}, number"),
-        Sort::Blocked => format!("blocked {direction}, number"),
+        Sort::Deliveries => {
+            format!("verified + encrypted + plaintext {direction}, number {direction}")
+        }
+        Sort::Blocked => format!("blocked {direction}, number {direction}"),
     }
 }

@@ -235,8 +235,7 @@ pub(super) fn ways(connection: &Connection, since: u64) -> Result<Vec<Destinatio
         }
     }
     let mut select = snapshot.prepare_cached(
-        "SELECT number, name, first, last, rule FROM destination JOIN destination_detail ON destination = number
-         ORDER BY name",
+        "SELECT number, name, first, last, rule FROM destination JOIN destination_detail ON destination = number",
     )?;
     let mut rows = select.query([])?;
     let mut used = Vec::with_capacity(sums.len());
@@ -255,6 +254,8 @@ pub(super) fn ways(connection: &Connection, since: u64) -> Result<Vec<Destinatio
             ways: ways.collect::<Result<_, StoreError>>()?,
         });
     }
+    // Read in the order of their names, every row would be looked up by itself.
+    used.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     Ok(used)
 }
 

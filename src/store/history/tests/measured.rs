@@ -38,6 +38,17 @@ async fn fill(store: &Store) -> Duration {
     slowest
 }
 
+/// The best of a few, since the machine has other things to do.
+async fn best(store: &Store, query: &DestinationQuery) -> (Duration, u64) {
+    let mut best = (Duration::MAX, 0);
+    for _ in 0..5 {
+        let one = Instant::now();
+        let page = store.destinations_seen(query.clone()).await.unwrap();
+        best = best.min((one.elapsed(), page.matching));
+    }
+    best
+}
+
 async fn lists(store: &Store) {
     let filters = [
         DestinationFilter::All,
@@ -62,9 +73,7 @@ async fn lists(store: &Store) {
                     limit: 500,
                     ..DestinationQuery::default()
                 };
-                let one = Instant::now();
-                let page = store.destinations_seen(query).await.unwrap();
-                let (took, matching) = (one.elapsed(), page.matching);
+                let (took, matching) = best(store, &query).await;
                 println!("{filter:?} {sort:?} {search:?} {offset}: {took:?}, {matching} match");
             }
         }
