@@ -117,7 +117,7 @@ impl Writer {
                     }
                 }
                 Err(error) => {
-                    self.failed(at);
+                    self.failed(at, &error);
                     return Err(error);
                 }
             }
@@ -127,9 +127,9 @@ impl Writer {
 
     /// What was tried last was not written. It may be what the store cannot take, and then all the rest would wait for
     /// it for ever.
-    fn failed(&mut self, at: usize) {
+    fn failed(&mut self, at: usize, error: &StoreError) {
         self.tries += 1;
-        if self.tries >= TRIES {
+        if self.tries >= TRIES && may_be_theirs(error) {
             self.tries = 0;
             let dropped = self.waiting.split_off(at);
             let attempts = dropped.iter().flat_map(|seen| &seen.counts);
@@ -175,7 +175,143 @@ impl Writer {
     }
 }
 
+/// Whether it may be what was to be written that the store cannot take, rather than anything.
+fn may_be_theirs(error: &StoreError) -> bool {
+    match error {
+        StoreError::Corrupt(_) | StoreError::Other(_) => true,
+        StoreError::Directory { .. }
+        | StoreError::CannotOpen(_)
+        | StoreError::ReadOnly(_)
+        | StoreError::Locked
+        | StoreError::Full
+        | StoreError::Io(_)
+        | StoreError::Newer { .. }
+        | StoreError::InUse
+        | StoreError::Closed
+        | StoreError::Thread(_) => false,
+    }
+}
+
 fn unix_now() -> u64 {
     let since = clock::now().duration_since(UNIX_EPOCH);
     since.unwrap_or_default().as_secs()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::LogAddresses;
+    use crate::store::history::{DestinationQuery, Facet, HOUR, HourCount, LastAttempt, Way};
+
+    fn sighting(name: &str, attempts: u64) -> Sighting {
+        let now = unix_now();
+        let facet = Facet::folded(Way::Deferred);
+        Sighting {
+            name: name.into(),
+            first: now,
+            last: now,
+            counts: vec![HourCount {
+                at: now - now % HOUR,
+                facet: facet.clone(),
+                rule: None,
+                count: attempts,
+            }],
+            attempt: LastAttempt { facet, rule: None },
+            delivery: None,
+            refusal: None,
+            secured: None,
+            clear: None,
+        }
+    }
+
+    fn writer(store: Store, limits: HistoryLimits) -> Writer {
+        Writer {
+            store,
+            health: Health::default(),
+            ledger: Ledger::new(LogAddresses::Plain),
+            limits,
+            waiting: Vec::new(),
+            tries: 0,
+            problem: None,
+            told: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_written_waits_and_is_written_later() {
+        let place = tempfile::tempdir().unwrap();
+        // Where the directory should be is a file.
+        let directory = place.path().join("state");
+        std::fs::write(&directory, "").unwrap();
+        let store = Store::open_later(&directory.join("sealpost.db")).unwrap();
+        let mut writer = writer(store.clone(), HistoryLimits::default());
+        let all = MOST_AT_ONCE + 1;
+        writer.waiting = (0..all)
+            .map(|n| sighting(&format!("{n}.example"), 2))
+            .collect();
+        let failed = writer.write().await;
+        assert!(failed.is_err());
+        writer.note(failed.as_ref().err());
+        assert!(writer.health.report().text().contains("history: "));
+        for _ in 0..TRIES {
+            assert!(writer.write().await.is_err());
+        }
+        assert_eq!(
+            writer.waiting.len(),
+            all,
+            "it waits for as long as it takes"
+        );
+
+        std::fs::remove_file(&directory).unwrap();
+        let until = Instant::now() + Duration::from_secs(20);
+        let mut written = writer.write().await;
+        while written.is_err() && Instant::now() < until {
+            // The store leaves a file that could not be opened alone for a second.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            written = writer.write().await;
+        }
+        writer.note(written.as_ref().err());
+        assert_eq!(written, Ok(Fullness::Within));
+        assert!(!writer.health.report().text().contains("history: "));
+        let size = store.history_size().await.unwrap();
+        assert_eq!(size.destinations, all as u64);
+        assert_eq!(writer.ledger.history_dropped(0), 0);
+    }
+
+    #[tokio::test]
+    async fn what_the_store_will_never_take_is_given_up_and_counted() {
+        let place = tempfile::tempdir().unwrap();
+        let store = Store::open(&place.path().join("sealpost.db")).unwrap();
+        let mut writer = writer(store, HistoryLimits::default());
+        writer.waiting = vec![sighting("a.example", 1), sighting("b.example", 2)];
+        for _ in 1..TRIES {
+            writer.failed(1, &StoreError::Corrupt("a row".into()));
+        }
+        assert_eq!(writer.waiting.len(), 2);
+        writer.failed(1, &StoreError::Corrupt("a row".into()));
+        assert_eq!(writer.waiting.len(), 1);
+        let rendered = writer.ledger.render();
+        assert!(rendered.contains("sealpost_history_dropped_total 2\n"));
+        assert_eq!(writer.write().await, Ok(Fullness::Within));
+    }
+
+    #[tokio::test]
+    async fn more_destinations_than_wanted_are_forgotten() {
+        let place = tempfile::tempdir().unwrap();
+        let store = Store::open(&place.path().join("sealpost.db")).unwrap();
+        let limits = HistoryLimits {
+            destinations: 3,
+            ..HistoryLimits::default()
+        };
+        let mut writer = writer(store.clone(), limits);
+        for (round, expected) in [(0, Fullness::Within), (1, Fullness::Beyond)] {
+            let names = (0..3).map(|n| format!("{round}{n}.example"));
+            writer.waiting = names.map(|name| sighting(&name, 1)).collect();
+            assert_eq!(writer.write().await, Ok(expected));
+        }
+        let end = CancellationToken::new();
+        assert_eq!(writer.prune(&end).await, Ok(()));
+        let page = store.destinations_seen(DestinationQuery::default()).await;
+        assert_eq!(page.unwrap().matching, 3);
+    }
 }

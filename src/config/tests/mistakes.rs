@@ -62,6 +62,14 @@ const PROBLEMS: &[(&str, &str)] = &[
         "2:1: queue.delay_warning: is not below queue.expire (1h); lower it, or write \"0s\" for no warnings",
     ),
     (
+        "[history]\nretention = \"23h\"",
+        "3:13: history.retention: is less than a day or more than ten years; write a time as \"366d\", or enabled = false for no history",
+    ),
+    (
+        "[history]\ndestinations = 0",
+        "3:16: history.destinations: is zero or more than 1000000; write a number as 200000, or enabled = false for no history",
+    ),
+    (
         "[queue]\ndsn_via = \"[127.0.0.1\"",
         "3:11: queue.dsn_via: is no next hop: the opening bracket is not closed; write \"[127.0.0.1]:25\" or \"mx\"",
     ),
