@@ -13,10 +13,11 @@ mod print;
 mod queue;
 mod scan;
 mod suggest;
+mod surveyor;
 
 pub use maillog::{Format, MaillogArgs};
 pub use queue::{QueueCommand, QueueFilter, QueueWhich, Scope};
-pub use scan::ScanArgs;
+pub use scan::{DepthWord, ScanArgs};
 pub use suggest::{Grouping, MinVersion, Published, SuggestArgs, SuggestFormat, Trial};
 
 use crate::config::{Config, DEFAULT_PATH};
@@ -111,6 +112,10 @@ pub struct CheckArgs {
         value_parser = BoolValueParser::new().map(|no| if no { Connect::No } else { Connect::Yes })
     )]
     pub connect: Connect,
+
+    /// How much is tried at each address
+    #[arg(long, value_enum, default_value_t = DepthWord::Visit)]
+    pub depth: DepthWord,
 
     /// Print JSON
     #[arg(long = "json", action = ArgAction::SetTrue, value_parser = output())]

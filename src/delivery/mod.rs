@@ -27,7 +27,7 @@ pub use withdrawal::{PointOfNoReturn, Signals, Withdrawn, unless_withdrawn};
 
 pub use settings::{DeliverySettings, EightBit, KnownFaults, PlaintextFallback};
 
-pub use probe::{Call, Found, Probed, judged, probe};
+pub use probe::{Call, Found, Probed, judged, probe, settle};
 pub use reach::share;
 pub use replies::{after_several as several, deferred, first_label as host_label};
 pub use visit::{Heard, Reach, Visited, visit};

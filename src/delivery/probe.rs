@@ -57,19 +57,23 @@ pub struct Probed {
 
 /// Visits one address.
 pub async fn probe(call: &Call<'_>) -> Probed {
-    let until = Instant::now() + call.within;
-    let visited = visit(call).await;
+    settle(&visit(call).await, call).await
+}
+
+/// What a visit that was made by the policy of `call` means; another one may have to be made for it, in the clear.
+pub async fn settle(visited: &Visited, call: &Call<'_>) -> Probed {
     let found = match &visited.outcome {
         Ok(channel) => Found::ClearToSend(channel.clone()),
         Err(Failure::Tls(failure)) if is_opportunistic(call) => {
+            let until = Instant::now() + call.within;
             fallback(call, failure.clone(), until).await
         }
         Err(failure) => refused(call, failure),
     };
     Probed {
         found,
-        session: visited.session,
-        dry_run: visited.dry_run,
+        session: visited.session.clone(),
+        dry_run: visited.dry_run.clone(),
     }
 }
 

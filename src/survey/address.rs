@@ -16,7 +16,7 @@ use std::time::Duration;
 
 /// What was found out about an address, whoever the mail is for.
 #[derive(Debug)]
-pub(super) struct AddressSeen {
+pub struct AddressSeen {
     pub address: SocketAddr,
     pub visited: Visited,
     /// Without what differs from domain to domain.
@@ -25,7 +25,7 @@ pub(super) struct AddressSeen {
 
 /// Whose address it is.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Door<'a> {
+pub struct Door<'a> {
     pub host: Option<&'a MxHost>,
     pub address: SocketAddr,
     pub implicit_tls: ImplicitTls,
@@ -39,10 +39,19 @@ pub(super) struct Probing<'a> {
     /// Takes whatever there is: what is found holds for all domains.
     pub policy: &'a HostPolicy,
     pub connections: u32,
+    pub retry: Retry,
+}
+
+/// Whether what failed for a reason that may pass is tried once more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Retry {
+    No,
+    Once,
 }
 
 impl Door<'_> {
-    pub(super) fn call<'a>(&'a self, survey: &'a Survey, policy: &'a HostPolicy) -> Call<'a> {
+    /// As delivery's parts want it.
+    pub fn call<'a>(&'a self, survey: &'a Survey, policy: &'a HostPolicy) -> Call<'a> {
         Call {
             host: self.host,
             address: self.address,
@@ -59,7 +68,7 @@ impl Door<'_> {
 impl Probing<'_> {
     pub(super) async fn run(mut self) -> AddressSeen {
         let mut visited = self.visit().await;
-        if visited.may_pass() {
+        if visited.may_pass() && self.retry == Retry::Once {
             tokio::time::sleep(self.survey.settings.pace.retry).await;
             let again = self.visit().await;
             if got_further(&again, &visited) {

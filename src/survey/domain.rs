@@ -27,6 +27,15 @@ type Met<'a> = (&'a RouteHost, Option<Arc<HostSeen>>);
 impl Survey {
     /// Everything about one domain.
     pub async fn domain(&self, target: &Target) -> Record {
+        let policy_domain = PolicyDomain(target.domain.clone());
+        self.record(target, self.mta_sts(&policy_domain)).await
+    }
+
+    pub(super) async fn record(
+        &self,
+        target: &Target,
+        mta_sts: impl Future<Output = (StsFinding, Sts)>,
+    ) -> Record {
         let began = Instant::now();
         let mut record = Record {
             format: FORMAT,
@@ -36,10 +45,7 @@ impl Survey {
             ..Record::default()
         };
         let demand = self.demand(&target.domain);
-        let published = async {
-            let policy_domain = PolicyDomain(target.domain.clone());
-            tokio::join!(self.mta_sts(&policy_domain), self.tlsrpt(&target.domain))
-        };
+        let published = async { tokio::join!(mta_sts, self.tlsrpt(&target.domain)) };
         let (route, ((finding, sts), tlsrpt)) = tokio::join!(self.route(&demand), published);
         (record.mta_sts, record.tlsrpt) = (sts, tlsrpt);
         record.mx = self.mx(&target.domain).await;

@@ -1,7 +1,7 @@
 //! One MX host, once for all domains that share it: its addresses, TLSA and CAA records.
 
 use super::Survey;
-use super::address::{AddressSeen, Door, Probing};
+use super::address::{AddressSeen, Door, Probing, Retry};
 use super::record::{
     Address, Caa, Family, Host, HostTls, Known, Offer, Tlsa, TlsaEntry, TlsaMatch, TlsaState,
     TlsaWorth, Verification,
@@ -41,6 +41,19 @@ pub(super) struct HostSeen {
     pub told: Host,
 }
 
+impl HostSeen {
+    /// Octets that it takes, more or less: chains of certificates, and words.
+    pub(super) fn weight(&self) -> usize {
+        const WORDS: usize = 6 * 1024;
+        let sessions = self
+            .addresses
+            .iter()
+            .filter_map(|a| a.visited.session.as_ref());
+        let chains = sessions.flat_map(|session| &session.chain);
+        WORDS * (1 + self.addresses.len()) + chains.map(|cert| cert.len()).sum::<usize>()
+    }
+}
+
 impl HostKey {
     pub(super) fn of(route: &Route, host: &RouteHost, addresses: &[IpAddr]) -> Self {
         let name = host.host.as_ref().map(|host| host.0.clone());
@@ -61,16 +74,34 @@ impl Survey {
         addresses: &[IpAddr],
         may_be_this_host: MayBeThisHost,
     ) -> HostSeen {
-        let tlsa = self.discovery.tlsa(route, host);
+        let seen = self.see_addresses((route, host), addresses, may_be_this_host);
+        let (seen, published) = tokio::join!(seen, self.host_records(route, host));
+        self.describe_host((route, host), addresses, seen, published)
+            .await
+    }
+
+    pub(super) async fn host_records(&self, route: &Route, host: &RouteHost) -> (TlsaSearch, Caa) {
         let caa = async {
             match &host.host {
                 Some(name) => self.caa(&name.0).await,
                 None => Caa::default(),
             }
         };
-        let seen = self.see_addresses((route, host), addresses, may_be_this_host);
-        let (tlsa, caa, seen) = tokio::join!(tlsa, caa, seen);
-        let addresses: Vec<Address> = seen.iter().map(|seen| seen.told.clone()).collect();
+        tokio::join!(self.discovery.tlsa(route, host), caa)
+    }
+
+    /// Without what was seen, the addresses are told all the same.
+    pub(super) async fn describe_host(
+        &self,
+        (route, host): (&Route, &RouteHost),
+        addresses: &[IpAddr],
+        seen: Vec<AddressSeen>,
+        (tlsa, caa): (TlsaSearch, Caa),
+    ) -> HostSeen {
+        let addresses: Vec<Address> = match seen.as_slice() {
+            [] => addresses.iter().map(|ip| unvisited(*ip)).collect(),
+            seen => seen.iter().map(|seen| seen.told.clone()).collect(),
+        };
         let mut told = Host {
             name: host
                 .host
@@ -117,6 +148,7 @@ impl Survey {
                 },
                 policy: &policy,
                 connections: 0,
+                retry: Retry::Once,
             };
             probing.run()
         });
@@ -209,6 +241,17 @@ impl Survey {
                 .map(|(rdata, worth)| entry(rdata.to_string(), worth))
                 .collect();
         }
+    }
+}
+
+fn unvisited(ip: IpAddr) -> Address {
+    Address {
+        address: ip.to_string(),
+        family: match ip {
+            IpAddr::V4(_) => Family::Ipv4,
+            IpAddr::V6(_) => Family::Ipv6,
+        },
+        ..Address::default()
     }
 }
 

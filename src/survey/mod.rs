@@ -22,9 +22,11 @@ mod once;
 mod published;
 pub mod record;
 mod settings;
+mod single;
 pub mod stats;
 mod words;
 
+pub use address::{AddressSeen, Door};
 pub use input::{BadLine, Input, Tally, Target};
 pub use judge::flow_of_deferral;
 pub use settings::{Depth, OldVersions, Pace, SurveySettings};
@@ -36,14 +38,18 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use gate::Gate;
 use host::{HostKey, HostSeen};
-use once::Once;
+use once::{Most, Once};
 use record::{FORMAT, Record};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 /// Hosts that are remembered: half of these to all of them, and longest those that many domains share.
-const HOSTS: usize = 20_000;
+const HOSTS: Most<HostSeen> = Most {
+    values: 20_000,
+    weight: 100 << 20,
+    weigh: HostSeen::weight,
+};
 
 /// A survey, with what it has found out so far.
 #[derive(Debug)]

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::OnceCell;
 
 type Cell<V> = Arc<OnceCell<Arc<V>>>;
@@ -14,42 +14,76 @@ type Cell<V> = Arc<OnceCell<Arc<V>>>;
 #[derive(Debug)]
 pub(super) struct Once<K, V> {
     kept: Mutex<Kept<K, V>>,
-    generation: usize,
+    most: Most<V>,
+}
+
+/// How much a generation may hold.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Most<V> {
+    pub values: usize,
+    pub weight: usize,
+    /// Octets, more or less: strangers decide how long what they send is.
+    pub weigh: fn(&V) -> usize,
 }
 
 #[derive(Debug)]
 struct Kept<K, V> {
     young: HashMap<K, Cell<V>>,
     old: HashMap<K, Cell<V>>,
+    /// Of the young ones.
+    weight: usize,
 }
 
 impl<K: Eq + Hash + Clone, V> Once<K, V> {
-    /// Keeps at most about twice as many.
-    pub(super) fn new(generation: usize) -> Self {
+    pub(super) fn new(most: Most<V>) -> Self {
         let (young, old) = (HashMap::new(), HashMap::new());
+        let kept = Kept {
+            young,
+            old,
+            weight: 0,
+        };
         Self {
-            kept: Mutex::new(Kept { young, old }),
-            generation: generation.max(1),
+            kept: Mutex::new(kept),
+            most,
         }
     }
 
     pub(super) async fn get(&self, key: K, make: impl AsyncFnOnce() -> V) -> Arc<V> {
         let cell = self.cell(key);
-        let value = cell.get_or_init(async || Arc::new(make().await)).await;
-        Arc::clone(value)
+        let value = cell.get_or_init(async || {
+            let value = Arc::new(make().await);
+            self.kept().weight += (self.most.weigh)(&value);
+            value
+        });
+        Arc::clone(value.await)
+    }
+
+    /// What was made elsewhere.
+    pub(super) fn put(&self, key: K, value: V) {
+        let weight = (self.most.weigh)(&value);
+        // One that is there already is as good.
+        let _ = self.cell(key).set(Arc::new(value));
+        self.kept().weight += weight;
     }
 
     fn cell(&self, key: K) -> Cell<V> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept();
         if let Some(cell) = kept.young.get(&key) {
             return Arc::clone(cell);
         }
         let cell = kept.old.remove(&key).unwrap_or_default();
-        if kept.young.len() >= self.generation {
+        if kept.young.len() >= self.most.values || kept.weight >= self.most.weight {
             kept.old = std::mem::take(&mut kept.young);
+            kept.weight = 0;
         }
+        kept.weight += cell.get().map_or(0, |value| (self.most.weigh)(value));
         kept.young.insert(key, Arc::clone(&cell));
         cell
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept<K, V>> {
+        // Nothing that holds the lock leaves the maps half changed.
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -61,7 +95,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_value_is_made_once_and_what_is_used_is_kept() {
-        let (once, made) = (Once::new(10), AtomicUsize::new(0));
+        let most = Most {
+            values: 10,
+            weight: usize::MAX,
+            weigh: |_| 1,
+        };
+        let (once, made) = (Once::new(most), AtomicUsize::new(0));
         let get = |key: usize| {
             once.get(key, async || {
                 tokio::task::yield_now().await;
@@ -76,5 +115,19 @@ mod tests {
         }
         let kept = once.kept.lock().unwrap();
         assert!(kept.young.len() + kept.old.len() <= 20);
+    }
+
+    #[tokio::test]
+    async fn what_weighs_much_leaves_room_for_little() {
+        let once = Once::new(Most {
+            values: 1000,
+            weight: 100,
+            weigh: |value: &usize| *value,
+        });
+        for key in 0..100 {
+            once.get(key, async || 50).await;
+            let kept = once.kept();
+            assert!(kept.young.len() + kept.old.len() <= 4, "{key}");
+        }
     }
 }

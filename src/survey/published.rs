@@ -126,7 +126,7 @@ fn may_pass(failure: &FetchFailure) -> bool {
     )
 }
 
-fn told(looked: &Looked) -> Sts {
+pub(super) fn told(looked: &Looked) -> Sts {
     let mut told = Sts::default();
     match &looked.record {
         Err(failure) => {

@@ -7,26 +7,28 @@ mod sources;
 mod sts;
 mod text;
 mod tlsa;
+mod visit;
 
-use super::{CheckArgs, Connect, Output};
+use super::{CheckArgs, Connect, Output, surveyor};
 use crate::config::Config;
-use crate::delivery::outcome::Channel;
-use crate::delivery::{Call, Found, MayBeThisHost, host_label, probe, say};
-use crate::discovery::{Discovery, Route, RouteHost, Sts, Unobserved};
-use crate::dns::{Dns, DnssecStatus, Family};
+use crate::delivery::{host_label, say};
+use crate::discovery::{Discovery, Looked, Route, RouteHost, Sts, Unobserved};
+use crate::dns::Dns;
 use crate::mta_sts::Mode;
-use crate::names::{DomainName, NextHop, RuleTarget};
+use crate::names::DomainName;
 use crate::policy::{
-    DeferReason, Demand, HostFacts, HostPolicy, HostVerdict, Published, SeekTlsa, StsFinding,
+    DeferReason, Demand, HostFacts, HostVerdict, Published, Rules, SeekTlsa, StsFinding,
     TlsaFinding, for_host, seek_tlsa,
 };
 use crate::smtp::address::MailDomain;
 use crate::smtp::reply::{Reply, Severity};
+use crate::survey::record::Flow;
+use crate::survey::{OldVersions, Pace, Survey, flow_of_deferral};
 use crate::tls::TlsClient;
 use futures_util::future::join_all;
-use report::{Destination, Host, Report, Source, Verdict, Visit};
+use report::{Destination, Host, Report, Source, Verdict};
 use std::io::Write as _;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,15 +92,20 @@ async fn check_all(
     destinations: Vec<MailDomain>,
     options: &CheckArgs,
 ) -> Result<Verdict, String> {
-    let dns = Dns::new(&config.dns, Arc::new(|_, _| {})).map_err(|e| e.to_string())?;
-    let tls = TlsClient::new(&config.tls).map_err(|e| e.to_string())?;
-    let sts = policies(config, &dns, &tls).await;
+    let means = surveyor::means(config).await?;
+    let pace = Pace {
+        visit: VISIT_TIMEOUT,
+        retry: Duration::ZERO,
+        ..Pace::default()
+    };
+    let thorough = (options.depth.depth(), OldVersions::Leave);
     let checker = Checker {
         config,
-        tls,
-        sts,
-        discovery: Discovery::new(dns.clone()),
-        dns,
+        tls: means.tls.clone(),
+        sts: means.sts.clone(),
+        discovery: means.discovery.clone(),
+        dns: means.dns.clone(),
+        survey: Survey::new(means, surveyor::settings(config, thorough, pace)),
         options,
     };
     let mut reports = Vec::new();
@@ -141,22 +148,14 @@ struct Checker<'a> {
     dns: Dns,
     discovery: Discovery,
     sts: Sts,
+    survey: Survey,
     options: &'a CheckArgs,
 }
 
 impl Checker<'_> {
     async fn check(&self, domain: &MailDomain) -> Report {
         let rules = &self.config.policy.rules;
-        let name = match domain {
-            MailDomain::Name { ascii, .. } => Some(ascii.clone()),
-            MailDomain::Literal(_) => None,
-        };
-        let next_hop = crate::relay::next_hop(domain, rules);
-        let demand = Demand {
-            recipient_domain: name,
-            next_hop,
-            published: Published::Honor,
-        };
+        let demand = demand(domain, rules);
         let rule = rules.for_demand(&demand);
         let dnssec = self.dns.probe().await;
         let mut report = Report {
@@ -172,6 +171,8 @@ impl Checker<'_> {
             expanded: None,
             mta_sts: None,
             hosts: Vec::new(),
+            tlsrpt: None,
+            findings: Vec::new(),
             reply: None,
             verdict: Verdict::NotDeliverable,
         };
@@ -190,6 +191,7 @@ impl Checker<'_> {
                     describe::has_mx(&demand.next_hop).then(|| describe::proof(route.mx_proof));
                 report.expanded = route.expanded.as_ref().map(ToString::to_string);
                 let (sts, story) = self.sts(&demand).await;
+                let (story, looked) = story.unzip();
                 report.mta_sts = story;
                 let hosts = route
                     .hosts
@@ -197,12 +199,28 @@ impl Checker<'_> {
                     .map(|host| self.host(&demand, (&route, &sts), host));
                 report.hosts = join_all(hosts).await;
                 report.judge();
+                self.survey(&demand, (sts, looked), &mut report).await;
                 if report.sources.is_empty() {
                     report.sources = self.sources(&sources::chosen_by_kernel(&route)).await;
                 }
             }
         }
         report
+    }
+
+    /// What `scan` would say of the domain, by what was seen here.
+    async fn survey(
+        &self,
+        demand: &Demand,
+        (sts, looked): (StsFinding, Option<Looked>),
+        report: &mut Report,
+    ) {
+        let Some(domain) = &demand.recipient_domain else {
+            return;
+        };
+        let record = self.survey.tell(domain, (sts, looked.as_ref())).await;
+        report.tlsrpt = Some(record.tlsrpt);
+        report.findings = record.findings;
     }
 
     /// Our own addresses as a receiver sees them.
@@ -265,35 +283,28 @@ impl Checker<'_> {
                 ));
                 let verdict = self.verdict_of(&deferral.reason);
                 seen.reply = Some((reply.to_string(), verdict));
+                self.survey.note_host((route, host), Vec::new()).await;
             }
             HostVerdict::Use(policy) => {
                 seen.policy = Some(describe::policy(&policy));
+                let mut found = Vec::new();
                 if self.options.connect == Connect::Yes {
                     let visits = addresses
                         .iter()
                         .map(|&ip| self.visit(demand, (route, host), &policy, ip));
-                    seen.visits = join_all(visits).await;
+                    (seen.visits, found) = join_all(visits).await.into_iter().unzip();
                 }
+                self.survey.note_host((route, host), found).await;
             }
         }
         seen
     }
 
-    /// What a deferral means: some pass, others stay until somebody mends something.
     fn verdict_of(&self, reason: &DeferReason) -> Verdict {
-        match reason {
-            DeferReason::TlsaLookup(_) | DeferReason::StsBogus(_) | DeferReason::StsUnknown(_) => {
-                Verdict::Temporary
-            }
-            DeferReason::TlsaNotSought if self.dns.dnssec() != DnssecStatus::Off => {
-                Verdict::Temporary
-            }
-            DeferReason::TlsaNotSought
-            | DeferReason::NoTlsa
-            | DeferReason::TlsaInsecure
-            | DeferReason::NoneUsable(_)
-            | DeferReason::MxInsecure
-            | DeferReason::NotListed => Verdict::NotDeliverable,
+        match flow_of_deferral(reason, &self.dns) {
+            Flow::Deliverable => Verdict::Deliverable,
+            Flow::Temporary => Verdict::Temporary,
+            Flow::NotDeliverable | Flow::NotTested => Verdict::NotDeliverable,
         }
     }
 
@@ -312,44 +323,16 @@ impl Checker<'_> {
             }
         }
     }
+}
 
-    async fn visit(
-        &self,
-        demand: &Demand,
-        (route, host): (&Route, &RouteHost),
-        policy: &HostPolicy,
-        ip: IpAddr,
-    ) -> Visit {
-        let bracketed = match &demand.next_hop {
-            NextHop::Rule(hop) => !matches!(hop.target, RuleTarget::Mx(_)),
-            NextHop::Domain(_) | NextHop::Literal(_) => false,
-        };
-        let call = Call {
-            host: host.host.as_ref(),
-            address: SocketAddr::new(ip, route.port),
-            implicit_tls: route.implicit_tls,
-            policy,
-            settings: &self.config.delivery,
-            tls: &self.tls,
-            may_be_this_host: if bracketed {
-                MayBeThisHost::No
-            } else {
-                MayBeThisHost::Yes
-            },
-            within: VISIT_TIMEOUT,
-        };
-        let family = match Family::of(ip) {
-            Family::V4 => "ipv4",
-            Family::V6 => "ipv6",
-        };
-        let probed = probe(&call).await;
-        let mut visit = Visit::new(ip, family, probed.found);
-        visit.dry_run = probed.dry_run.map(|failure| failure.to_string());
-        if let (Some(dane), Some(session)) = (&policy.enforce.dane, &probed.session) {
-            let matches = self.tls.explain_dane(dane, session, crate::clock::now());
-            visit.tlsa_matches = matches.into_iter().map(tlsa::matched).collect();
-        }
-        visit
+fn demand(domain: &MailDomain, rules: &Rules) -> Demand {
+    Demand {
+        recipient_domain: match domain {
+            MailDomain::Name { ascii, .. } => Some(ascii.clone()),
+            MailDomain::Literal(_) => None,
+        },
+        next_hop: crate::relay::next_hop(domain, rules),
+        published: Published::Honor,
     }
 }
 
@@ -363,49 +346,6 @@ fn listed(sts: &StsFinding, host: &RouteHost) -> Option<bool> {
         | StsFinding::NoPolicy
         | StsFinding::Bogus(_)
         | StsFinding::Unknown(_) => None,
-    }
-}
-
-impl Visit {
-    fn new(ip: IpAddr, family: &'static str, found: Found) -> Self {
-        let mut visit = Self {
-            address: ip.to_string(),
-            family,
-            tls: None,
-            cipher: None,
-            group: None,
-            key: None,
-            authenticated: None,
-            certificate_problem: None,
-            tlsa_matches: Vec::new(),
-            dry_run: None,
-            reply: None,
-            verdict: Verdict::Deliverable,
-        };
-        match found {
-            Found::Refused(reply, blocked) => {
-                // A policy that is not met stays so until somebody mends it.
-                visit.verdict = match blocked {
-                    Some(_) => Verdict::NotDeliverable,
-                    None => Verdict::of_reply(&reply),
-                };
-                visit.reply = Some(reply.to_string());
-            }
-            Found::Postponed(reply) => {
-                visit.verdict = Verdict::Temporary;
-                visit.reply = Some(reply.to_string());
-            }
-            Found::ClearToSend(Channel::Tls(seen)) => {
-                visit.tls = Some(seen.version.as_str());
-                visit.cipher = Some(seen.cipher);
-                visit.group = seen.group;
-                visit.key = Some(seen.key.to_string());
-                visit.authenticated = Some(seen.authenticated.as_str());
-                visit.certificate_problem = seen.problem.as_ref().map(ToString::to_string);
-            }
-            Found::ClearToSend(Channel::Plaintext(_) | Channel::None) => {}
-        }
-        visit
     }
 }
 

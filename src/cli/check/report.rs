@@ -1,6 +1,7 @@
 //! What a check found, as it is written in JSON and in words.
 
 use crate::relay::MAX_HOSTS;
+use crate::survey::record::{Address, Finding, Tlsrpt};
 use serde::{Serialize, Serializer};
 
 /// One destination.
@@ -21,6 +22,10 @@ pub(super) struct Report {
     /// `null` if nobody would ask.
     pub mta_sts: Option<Sts>,
     pub hosts: Vec<Host>,
+    /// The TLS reporting record; `null` for an address literal.
+    pub tlsrpt: Option<Tlsrpt>,
+    /// What does not fit together, or will not last, the gravest first; as in `sealpost scan`.
+    pub findings: Vec<Finding>,
     /// Why there is no route.
     pub reply: Option<String>,
     pub verdict: Verdict,
@@ -175,6 +180,8 @@ pub(super) struct Visit {
     /// What a sender would be told, if mail cannot flow.
     pub reply: Option<String>,
     pub verdict: Verdict,
+    /// What was seen and heard, as in `sealpost scan`.
+    pub seen: Box<Address>,
 }
 
 /// Whether mail would flow; the worst of several decides the exit code.

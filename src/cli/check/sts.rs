@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 impl Checker<'_> {
     /// What decides for mail of `demand`, and the story of it; no story where nobody would ask.
-    pub(super) async fn sts(&self, demand: &Demand) -> (StsFinding, Option<Report>) {
+    pub(super) async fn sts(&self, demand: &Demand) -> (StsFinding, Option<(Report, Looked)>) {
         let Some(domain) = seek_sts(demand, &self.config.policy) else {
             return (StsFinding::NotSought, None);
         };
@@ -38,7 +38,7 @@ impl Checker<'_> {
         }
         let cached = self.cached(&domain, &mut report).await;
         let finding = self.decide(&domain, &looked, cached, &mut report);
-        (finding, Some(report))
+        (finding, Some((report, looked)))
     }
 
     /// As a delivery would: what is remembered holds; else what was fetched, or what a list says.

@@ -1,5 +1,7 @@
 //! A check in words.
 
+mod facts;
+
 use super::report::{Host, Policy, Report, Sts, StsPolicy, Tlsa, Verdict, Visit};
 use std::fmt::Write;
 
@@ -42,12 +44,16 @@ fn write(out: &mut String, report: &Report) -> std::fmt::Result {
     if let Some(sts) = &report.mta_sts {
         write_sts(out, sts)?;
     }
+    if let Some(tlsrpt) = &report.tlsrpt {
+        facts::write_tlsrpt(out, tlsrpt)?;
+    }
     if let Some(reply) = &report.reply {
         writeln!(out, "  no route     {reply}")?;
     }
     for host in &report.hosts {
         write_host(out, host)?;
     }
+    facts::write_findings(out, &report.findings)?;
     let verdict = match report.verdict {
         Verdict::Deliverable => "mail would flow",
         Verdict::NotDeliverable => "mail would NOT flow",
@@ -209,6 +215,7 @@ fn write_matches(out: &mut String, visit: &Visit) -> std::fmt::Result {
 
 fn write_visit(out: &mut String, visit: &Visit) -> std::fmt::Result {
     write_outcome(out, visit)?;
+    facts::write_seen(out, &visit.seen)?;
     write_matches(out, visit)?;
     match &visit.dry_run {
         Some(reason) => writeln!(

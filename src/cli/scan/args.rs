@@ -73,15 +73,17 @@ pub enum DepthWord {
     Deep,
 }
 
-impl ScanArgs {
-    pub(super) fn depth(&self) -> Depth {
-        match self.depth {
-            DepthWord::Visit => Depth::Visit,
-            DepthWord::Normal => Depth::Normal,
-            DepthWord::Deep => Depth::Deep,
+impl DepthWord {
+    pub(in crate::cli) fn depth(self) -> Depth {
+        match self {
+            Self::Visit => Depth::Visit,
+            Self::Normal => Depth::Normal,
+            Self::Deep => Depth::Deep,
         }
     }
+}
 
+impl ScanArgs {
     pub(super) fn pace(&self) -> Pace {
         let connections = usize::try_from(self.concurrency).unwrap_or(usize::MAX);
         Pace {

@@ -4,16 +4,14 @@ mod args;
 mod source;
 
 pub(super) use args::EXIT;
-pub use args::ScanArgs;
+pub use args::{DepthWord, ScanArgs};
 
-use super::EXIT_USAGE;
-use super::check::{describe, policies};
+use super::check::describe;
+use super::{EXIT_USAGE, surveyor};
 use crate::config::Config;
-use crate::discovery::Discovery;
-use crate::dns::{Dns, DnssecStatus};
+use crate::dns::DnssecStatus;
+use crate::survey::Survey;
 use crate::survey::record::Record;
-use crate::survey::{Means, Survey, SurveySettings};
-use crate::tls::{TlsClient, TlsProbes};
 use source::Source;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -82,29 +80,14 @@ enum Reader {
 }
 
 async fn prepare(config: &Config, args: &ScanArgs) -> Result<Survey, String> {
-    let dns = Dns::new(&config.dns, Arc::new(|_, _| {})).map_err(|e| e.to_string())?;
-    let tls = TlsClient::new(&config.tls).map_err(|e| e.to_string())?;
-    let probes = TlsProbes::new().map_err(|e| e.to_string())?;
-    let status = dns.probe().await;
+    let means = surveyor::means(config).await?;
+    let status = means.dns.probe().await;
     if !matches!(status, DnssecStatus::Works(_)) {
         let said = describe::dnssec(&status, config.dns.unavailable);
         eprintln!("sealpost: scan: DNSSEC: {said}");
     }
-    let means = Means {
-        discovery: Discovery::new(dns.clone()),
-        sts: policies(config, &dns, &tls).await,
-        dns,
-        tls,
-        probes,
-    };
-    let settings = SurveySettings {
-        delivery: config.delivery.clone(),
-        discovery: config.discovery.clone(),
-        policy: config.policy.clone(),
-        depth: args.depth(),
-        old_versions: args.old_versions,
-        pace: args.pace(),
-    };
+    let thorough = (args.depth.depth(), args.old_versions);
+    let settings = surveyor::settings(config, thorough, args.pace());
     Ok(Survey::new(means, settings))
 }
 

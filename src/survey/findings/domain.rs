@@ -2,7 +2,8 @@
 
 use super::Found;
 use crate::survey::record::{
-    Class, Code, Dnssec, HostTls, Known, Record, StsMode, StsState, TlsaState, TlsrptState,
+    Class, Code, Dnssec, Host, HostTls, Known, Reach, Record, StsMode, StsState, TlsaState,
+    TlsrptState,
 };
 
 pub(super) fn mx(record: &Record, found: &mut Found) {
@@ -26,8 +27,9 @@ pub(super) fn mx(record: &Record, found: &mut Found) {
     }
     let reached = |tls: HostTls| tls != HostTls::CouldNotTest;
     if record.hosts.iter().any(|host| reached(host.tls)) {
+        let visited = |host: &Host| host.addresses.iter().any(|a| a.reach != Reach::NotTested);
         let lost = with_address().filter(|host| !reached(host.tls));
-        for host in lost {
+        for host in lost.filter(|host| visited(host)) {
             let text = "could not be reached, while others could";
             found.add(Code::OneMxUnreachable, Some(&host.name), text);
         }
@@ -141,7 +143,7 @@ pub(super) fn reports(record: &Record, found: &mut Found) {
                 .mta_sts
                 .mode
                 .is_some_and(|mode| mode != StsMode::None);
-            let dane = |host: &crate::survey::record::Host| host.tlsa.state == TlsaState::Usable;
+            let dane = |host: &Host| host.tlsa.state == TlsaState::Usable;
             if sts || record.hosts.iter().any(dane) {
                 let text =
                     "there is a TLS policy, but no TLSRPT record: nobody is told when it fails";

@@ -141,7 +141,8 @@ const CASES: &[(Code, Change)] = &[
         r.hosts[1].tlsa.rollover = Known::No
     }),
     (Code::OneMxUnreachable, |r| {
-        r.hosts[1].tls = HostTls::CouldNotTest
+        r.hosts[1].tls = HostTls::CouldNotTest;
+        address(r).reach = crate::survey::record::Reach::Unreachable;
     }),
     (Code::MxWithoutAddress, |r| {
         r.hosts[1].addresses.clear();
