@@ -51,6 +51,9 @@ const HOMES: &[(&str, &[&str])] = &[
     ("http_body_util", &["https"]),
     ("toml", &["config"]),
     ("clap", &["cli"]),
+    ("csv", &["cli"]),
+    ("indicatif", &["cli"]),
+    ("console", &["cli"]),
     // Pages escape by their type: all others import it from there, and none marks text as escaped.
     ("maud", &["html"]),
     ("flate2", &["cli"]),

@@ -456,7 +456,7 @@ fn hostile() -> WorldBuilder {
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_hosts_harm_neither_the_scanner_nor_the_terminal() {
     let bench = Bench::of(hostile()).await;
-    let words = ["--timeout", "3"];
+    let words = ["--timeout", "3", "--format", "json"];
     let domains = [
         "a.test",
         "endless.test",

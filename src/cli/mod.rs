@@ -15,9 +15,9 @@ mod scan;
 mod suggest;
 mod surveyor;
 
-pub use maillog::{Format, MaillogArgs};
+pub use maillog::{Format as MaillogFormat, MaillogArgs};
 pub use queue::{QueueCommand, QueueFilter, QueueWhich, Scope};
-pub use scan::{DepthWord, ScanArgs};
+pub use scan::{DepthWord, Format as ScanFormat, Lines, OutputArgs, Retry, ScanArgs};
 pub use suggest::{Grouping, MinVersion, Published, SuggestArgs, SuggestFormat, Trial};
 
 use crate::config::{Config, DEFAULT_PATH};
@@ -221,7 +221,10 @@ fn obey(cli: &Cli, parts: &Parts) -> ExitCode {
             manual::write(crate::config::reference().as_bytes())
         }
         Command::Check(args) => with_config(&cli.config, |config| (parts.check)(config, args)),
-        Command::Scan(args) => with_config(&cli.config, |config| scan::run(&config, args)),
+        Command::Scan(args) => match &args.output.from {
+            Some(file) => scan::earlier(file, &args.output),
+            None => with_config(&cli.config, |config| scan::run(&config, args)),
+        },
         Command::Maillog(args) => maillog::run(args),
         Command::Policy(command) => {
             with_config(&cli.config, |config| policy::run(&config, command))

@@ -34,7 +34,7 @@ impl Bench {
 
     /// The records of a scan, by domain; exit code 0.
     pub async fn records(&self, words: &[&str]) -> Vec<Value> {
-        let exit = self.scan(words).await;
+        let exit = self.scan(&[&["--format", "json"], words].concat()).await;
         assert_eq!(exit.code, Some(0), "{exit:?}");
         let lines = exit.stdout.lines();
         let read = |line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));

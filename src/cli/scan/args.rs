@@ -1,5 +1,6 @@
 //! What `sealpost scan` is told.
 
+use super::output::OutputArgs;
 use crate::survey::{Depth, OldVersions, Pace};
 use clap::builder::{BoolValueParser, TypedValueParser};
 use clap::{ArgAction, Args, ValueEnum};
@@ -7,7 +8,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub(in crate::cli) const EXIT: &str = "Never sends a MAIL command. A line of input is a domain and, if there is a \
-    second column, its group (country, sector, provider). Exit: 0 the survey came about, 2 usage or configuration.";
+    second column, its group (country, sector, provider). Exit: 0 the survey came about, 1 nothing could be \
+    found out about any domain, 2 usage or configuration, 3 the output could not be written, 130 interrupted.";
 
 /// `sealpost scan`
 #[derive(Debug, Args)]
@@ -20,9 +22,8 @@ pub struct ScanArgs {
     #[arg(long, value_name = "FILE")]
     pub file: Option<PathBuf>,
 
-    /// What is written on standard output
-    #[arg(long, value_enum, default_value_t)]
-    pub format: Format,
+    #[command(flatten)]
+    pub output: OutputArgs,
 
     /// How much is tried at each address
     #[arg(long, value_enum, default_value_t)]
@@ -51,14 +52,6 @@ pub struct ScanArgs {
     /// Seconds after which what failed for a reason that may pass is tried once more
     #[arg(long, value_name = "SECONDS", default_value_t = 6, value_parser = clap::value_parser!(u32).range(0..=3600))]
     pub retry_after: u32,
-}
-
-/// How a survey is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum Format {
-    /// A line of JSON for each domain, as soon as it is known
-    #[default]
-    Json,
 }
 
 /// How much is tried at each address.

@@ -2,6 +2,7 @@
 //! of any length takes no memory.
 
 use super::args::ScanArgs;
+use super::resume::Done;
 use crate::names::DomainName;
 use crate::survey::{Input, Tally, Target};
 use std::fs::File;
@@ -19,6 +20,8 @@ const AHEAD: usize = 1000;
 pub(super) struct Source {
     lists: Vec<Box<dyn BufRead + Send>>,
     domains: Vec<DomainName>,
+    /// Lines of the files, if all are files: about as many domains.
+    lines: Option<u64>,
 }
 
 impl Source {
@@ -27,6 +30,7 @@ impl Source {
         let mut source = Self {
             lists: Vec::new(),
             domains: Vec::new(),
+            lines: Some(0),
         };
         if let Some(file) = &args.file {
             source.add_file(file)?;
@@ -34,6 +38,7 @@ impl Source {
         for (at, word) in args.targets.iter().enumerate() {
             if at == 0 && word == "-" {
                 source.lists.push(Box::new(BufReader::new(io::stdin())));
+                source.lines = None;
             } else if at == 0 && Path::new(word).is_file() {
                 source.add_file(&PathBuf::from(word))?;
             } else {
@@ -52,23 +57,37 @@ impl Source {
 
     fn add_file(&mut self, path: &Path) -> Result<(), String> {
         let file = File::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let counted = file
+            .metadata()
+            .is_ok_and(|found| found.is_file())
+            .then(|| lines(path));
+        self.lines = self
+            .lines
+            .zip(counted.flatten())
+            .map(|(all, more)| all + more);
         self.lists.push(Box::new(BufReader::new(file)));
         Ok(())
     }
 
+    /// About how many domains there are; `None`, if nobody knows before the end.
+    pub(super) fn total(&self) -> Option<u64> {
+        self.lines.map(|lines| lines + self.domains.len() as u64)
+    }
+
     /// Reads on a thread of its own, no further ahead than the survey needs; lines that name no domain are told on
-    /// standard error.
-    pub(super) fn read(self) -> (mpsc::Receiver<Target>, JoinHandle<Tally>) {
+    /// standard error. Those that are done are left out.
+    pub(super) fn read(self, done: Done) -> (mpsc::Receiver<Target>, JoinHandle<Tally>) {
         let (sender, targets) = mpsc::channel(AHEAD);
         let reader = thread::spawn(move || {
             let mut input = Input::default();
             for list in self.lists {
-                if !read_list(list, &mut input, &sender) {
+                if !read_list(list, (&mut input, &done), &sender) {
                     return input.tally;
                 }
             }
             for domain in self.domains {
                 if let Some(target) = input.once(domain, None)
+                    && !is_done(&done, &target)
                     && sender.blocking_send(target).is_err()
                 {
                     break;
@@ -80,10 +99,32 @@ impl Source {
     }
 }
 
+fn is_done(done: &Done, target: &Target) -> bool {
+    done.has(target.domain.as_str(), target.group.as_deref())
+}
+
+/// Lines that are not empty.
+fn lines(path: &Path) -> Option<u64> {
+    let mut file = BufReader::new(File::open(path).ok()?);
+    let (mut lines, mut inside) = (0, false);
+    loop {
+        let buffer = file.fill_buf().ok()?;
+        if buffer.is_empty() {
+            return Some(lines + u64::from(inside));
+        }
+        for octet in buffer {
+            lines += u64::from(*octet == b'\n' && inside);
+            inside = *octet != b'\n' && (inside || !octet.is_ascii_whitespace());
+        }
+        let length = buffer.len();
+        file.consume(length);
+    }
+}
+
 /// Whether anybody still takes targets.
 fn read_list(
     mut list: Box<dyn BufRead + Send>,
-    input: &mut Input,
+    (input, done): (&mut Input, &Done),
     sender: &mpsc::Sender<Target>,
 ) -> bool {
     let mut line = Vec::new();
@@ -99,6 +140,7 @@ fn read_list(
         }
         match input.read(&line) {
             None => {}
+            Some(Ok(target)) if is_done(done, &target) => {}
             Some(Ok(target)) => match sender.blocking_send(target) {
                 Ok(()) => {}
                 Err(_) => return false,

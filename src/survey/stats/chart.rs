@@ -19,9 +19,9 @@ pub enum Subject {
 }
 
 impl Subject {
-    pub fn title(self) -> &'static str {
+    pub fn plural(self) -> &'static str {
         match self {
-            Self::Domains => "Domains",
+            Self::Domains => "domains",
             Self::Hosts => "MX hosts",
         }
     }
@@ -50,7 +50,7 @@ macro_rules! properties {
                 match self { $(Self::$name => $title,)* }
             }
 
-            /// What the whole is: those of the subjects that the property is asked of.
+            /// Which of the subjects are asked: `with TLS`; empty for all.
             pub fn of(self) -> &'static str {
                 match self { $(Self::$name => $of,)* }
             }
@@ -64,39 +64,39 @@ macro_rules! properties {
 
 properties! {
     /// Of domains: on all, some or no MX; of hosts: whether it works.
-    Starttls: Shares, "STARTTLS", "all";
+    Starttls: Shares, "STARTTLS", "";
     /// How mail would go: authenticated, encrypted, in the clear, or not at all.
-    Protection: Shares, "How Sealpost would deliver", "those that take mail";
-    Flow: Shares, "Whether mail would flow", "those that take mail";
+    Protection: Shares, "How Sealpost would deliver", "that take mail";
+    Flow: Shares, "Whether mail would flow", "that take mail";
     /// Level and source.
-    Level: Several, "Policy that Sealpost would apply", "those that were decided";
-    BestVersion: Shares, "Best TLS version (of the worst host)", "those with TLS";
-    Versions: Several, "TLS versions accepted", "those with TLS";
-    Ciphers: Several, "Ciphers obtained", "those with TLS";
-    Groups: Several, "Key exchange obtained", "those with TLS";
-    ForwardSecrecy: Shares, "Forward secrecy", "those with TLS";
-    PostQuantum: Shares, "Post-quantum key exchange", "those with TLS";
-    Verification: Shares, "Certificate, as WebPKI sees it (the worst)", "those with TLS";
-    Keys: Several, "Keys of certificates", "those with TLS";
-    KeyStrength: Shares, "Strength of keys in the chain (the weakest)", "those with TLS";
-    Signatures: Several, "Signatures of certificates", "those with TLS";
-    DaysLeft: Shares, "Days until the certificate ends (the first)", "those with TLS";
-    Dnssec: Shares, "DNSSEC", "those whose DNS was asked";
-    Dane: Shares, "DANE", "those that take mail";
-    Rollover: Shares, "DANE: ready for a new key", "those with usable TLSA records";
-    MtaSts: Shares, "MTA-STS", "those that take mail";
-    MtaStsCovers: Shares, "MTA-STS: the policy lists every MX", "those with a policy";
-    MtaStsCertificates: Shares, "MTA-STS: certificates valid for it", "those with a policy";
-    Tlsrpt: Shares, "TLS reporting", "those that take mail";
-    RequireTls: Shares, "REQUIRETLS", "those with TLS";
-    Ipv6: Shares, "IPv6 addresses", "those whose addresses are known";
-    Caa: Shares, "CAA", "all";
-    Injection: Shares, "STARTTLS injection", "those tested";
-    WeakSuites: Shares, "Weak suites accepted", "those tested in depth";
-    CipherOrder: Shares, "Order of ciphers", "those tested in depth";
-    Compression: Shares, "TLS compression", "those tested in depth";
-    Renegotiation: Shares, "Secure renegotiation", "those tested in depth";
-    ExtendedMasterSecret: Shares, "Extended master secret", "those tested in depth";
-    Severity: Shares, "Gravest finding", "all";
-    Findings: Several, "Findings", "all";
+    Level: Several, "Policy that Sealpost would apply", "with a verdict";
+    BestVersion: Shares, "Best TLS version (of the worst host)", "with TLS";
+    Versions: Several, "TLS versions accepted", "with TLS";
+    Ciphers: Several, "Ciphers obtained", "with TLS";
+    Groups: Several, "Key exchange obtained", "with TLS";
+    ForwardSecrecy: Shares, "Forward secrecy", "with TLS";
+    PostQuantum: Shares, "Post-quantum key exchange", "with TLS";
+    Verification: Shares, "Certificate, as WebPKI sees it (the worst)", "with TLS";
+    Keys: Several, "Keys of certificates", "with TLS";
+    KeyStrength: Shares, "Strength of keys in the chain (the weakest)", "with TLS";
+    Signatures: Several, "Signatures of certificates", "with TLS";
+    DaysLeft: Shares, "Days until the certificate ends (the first)", "with TLS";
+    Dnssec: Shares, "DNSSEC", "whose DNS was asked";
+    Dane: Shares, "DANE", "that take mail";
+    Rollover: Shares, "DANE: ready for a new key", "with usable TLSA records";
+    MtaSts: Shares, "MTA-STS", "that take mail";
+    MtaStsCovers: Shares, "MTA-STS: the policy lists every MX", "with a policy";
+    MtaStsCertificates: Shares, "MTA-STS: certificates valid for it", "with a policy";
+    Tlsrpt: Shares, "TLS reporting", "that take mail";
+    RequireTls: Shares, "REQUIRETLS", "with TLS";
+    Ipv6: Shares, "IPv6 addresses", "whose addresses are known";
+    Caa: Shares, "CAA", "";
+    Injection: Shares, "STARTTLS injection", "tested";
+    WeakSuites: Shares, "Weak suites accepted", "tested in depth";
+    CipherOrder: Shares, "Order of ciphers", "tested in depth";
+    Compression: Shares, "TLS compression", "tested in depth";
+    Renegotiation: Shares, "Secure renegotiation", "tested in depth";
+    ExtendedMasterSecret: Shares, "Extended master secret", "tested in depth";
+    Severity: Shares, "Gravest finding", "";
+    Findings: Several, "Findings", "";
 }

@@ -70,7 +70,7 @@ fn flow(flow: Flow) -> Label {
 fn protection(record: &Record) -> Label {
     let verdict = &record.verdict;
     match verdict.flow {
-        Flow::Temporary => return Label::new(20, "held back for now", Tone::Neutral),
+        Flow::Temporary => return Label::new(20, "held back for now", Tone::Weak),
         Flow::NotDeliverable => return Label::new(21, "held back", Tone::Bad),
         Flow::NotTested => return could_not_test(),
         Flow::Deliverable => {}
@@ -123,7 +123,7 @@ fn dane(hosts: &[Host]) -> Label {
         return Label::new(3, "TLSA that does not match", Tone::Bad);
     }
     if any(TlsaState::Bogus) {
-        return Label::new(5, "bogus", Tone::Bad);
+        return Label::new(5, "bogus", Tone::Kind(3));
     }
     if usable.contains(&Known::Yes) {
         return if others == 0 {
@@ -136,10 +136,10 @@ fn dane(hosts: &[Host]) -> Label {
         return Label::new(2, "TLSA, certificate not seen", Tone::Kind(0));
     }
     if any(TlsaState::NoneUsable) {
-        return Label::new(4, "TLSA that cannot be used", Tone::Weak);
+        return Label::new(4, "TLSA that cannot be used", Tone::Plaintext);
     }
     if any(TlsaState::PublishedInsecure) {
-        return Label::new(6, "TLSA without DNSSEC", Tone::Weak);
+        return Label::new(6, "TLSA without DNSSEC", Tone::Kind(5));
     }
     let known = |state| matches!(state, TlsaState::Absent | TlsaState::Insecure);
     if hosts.is_empty() || !states().all(|(state, _)| known(state)) {
@@ -162,8 +162,8 @@ fn mta_sts(record: &Record) -> Label {
         (StsState::Valid, Some(StsMode::None) | None) => Label::new(2, "mode none", Tone::Neutral),
         (StsState::PolicyFailed, _) => Label::new(3, "record, but no valid policy", Tone::Bad),
         (StsState::RecordInvalid, _) => Label::new(4, "record invalid", Tone::Weak),
-        (StsState::SeveralRecords, _) => Label::new(5, "several records", Tone::Weak),
-        (StsState::RecordBogus, _) => Label::new(6, "bogus", Tone::Bad),
+        (StsState::SeveralRecords, _) => Label::new(5, "several records", Tone::Plaintext),
+        (StsState::RecordBogus, _) => Label::new(6, "bogus", Tone::Kind(3)),
         (StsState::None, _) => Label::new(7, "none", Tone::Neutral),
         (StsState::RecordUnknown | StsState::NotTested, _) => could_not_test(),
     }
@@ -173,7 +173,7 @@ fn tlsrpt(state: TlsrptState) -> Label {
     match state {
         TlsrptState::Valid => Label::new(0, "valid", Tone::Verified),
         TlsrptState::Invalid => Label::new(1, "invalid", Tone::Weak),
-        TlsrptState::Several => Label::new(2, "several records", Tone::Weak),
+        TlsrptState::Several => Label::new(2, "several records", Tone::Plaintext),
         TlsrptState::None => Label::new(3, "none", Tone::Neutral),
         TlsrptState::Unknown | TlsrptState::NotTested => could_not_test(),
     }

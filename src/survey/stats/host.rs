@@ -45,9 +45,9 @@ fn dane(tlsa: &Tlsa) -> Label {
         (TlsaState::Usable, Known::Unknown | Known::NotTested) => {
             Label::new(2, "TLSA, certificate not seen", Tone::Kind(0))
         }
-        (TlsaState::NoneUsable, _) => Label::new(4, "TLSA that cannot be used", Tone::Weak),
-        (TlsaState::Bogus, _) => Label::new(5, "bogus", Tone::Bad),
-        (TlsaState::PublishedInsecure, _) => Label::new(6, "TLSA without DNSSEC", Tone::Weak),
+        (TlsaState::NoneUsable, _) => Label::new(4, "TLSA that cannot be used", Tone::Plaintext),
+        (TlsaState::Bogus, _) => Label::new(5, "bogus", Tone::Kind(3)),
+        (TlsaState::PublishedInsecure, _) => Label::new(6, "TLSA without DNSSEC", Tone::Kind(5)),
         (TlsaState::Absent | TlsaState::Insecure, _) => Label::new(7, "none", Tone::Neutral),
         (TlsaState::LookupFailed | TlsaState::NotTested, _) => could_not_test(),
     }
@@ -70,7 +70,7 @@ fn caa(state: CaaState) -> Vec<Label> {
     let label = match state {
         CaaState::Present => Label::new(0, "present", Tone::Verified),
         CaaState::NoIssue => Label::new(1, "without issue", Tone::Weak),
-        CaaState::Malformed => Label::new(2, "malformed", Tone::Weak),
+        CaaState::Malformed => Label::new(2, "malformed", Tone::Plaintext),
         CaaState::None => Label::new(3, "none", Tone::Neutral),
         CaaState::Unknown => could_not_test(),
         CaaState::NotTested => return Vec::new(),

@@ -180,6 +180,15 @@ impl Group {
     }
 }
 
+/// Every property of a domain that applies to it, with its parts.
+pub fn of_domain(record: &Record) -> Vec<(Property, Vec<Label>)> {
+    let mut properties = domain::properties(record);
+    for (_, labels) in &mut properties {
+        labels.retain(|label| !label.is_silent());
+    }
+    properties
+}
+
 /// A host in a group, as a digest: names are of any length, and strangers choose them.
 fn key(group: Option<&str>, host: &str) -> [u8; 16] {
     let mut digest = Sha256::new();

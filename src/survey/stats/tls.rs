@@ -185,12 +185,12 @@ fn verification(verification: Verification) -> Label {
     match verification {
         Verification::Valid => Label::new(0, "valid", Tone::Verified),
         Verification::NameMismatch => Label::new(1, "name mismatch", Tone::Weak),
-        Verification::Untrusted => Label::new(2, "untrusted issuer", Tone::Weak),
-        Verification::SelfSigned => Label::new(3, "self-signed", Tone::Weak),
-        Verification::NotYetValid => Label::new(4, "not yet valid", Tone::Plaintext),
+        Verification::Untrusted => Label::new(2, "untrusted issuer", Tone::Plaintext),
+        Verification::SelfSigned => Label::new(3, "self-signed", Tone::Kind(5)),
+        Verification::NotYetValid => Label::new(4, "not yet valid", Tone::Kind(2)),
         Verification::Expired => Label::new(5, "expired", Tone::Bad),
-        Verification::WrongUsage => Label::new(6, "not meant for servers", Tone::Plaintext),
-        Verification::Unacceptable => Label::new(7, "malformed or too weak", Tone::Bad),
+        Verification::WrongUsage => Label::new(6, "not meant for servers", Tone::Kind(3)),
+        Verification::Unacceptable => Label::new(7, "malformed or too weak", Tone::Kind(6)),
         Verification::Missing => Label::new(8, "missing", Tone::Bad),
         Verification::NotTested => could_not_test(),
     }
@@ -212,9 +212,9 @@ fn days_left(days: i64) -> Label {
         0..14 => Label::new(5, "0 to 13", Tone::Plaintext),
         14..30 => Label::new(4, "14 to 29", Tone::Weak),
         30..90 => Label::new(3, "30 to 89", Tone::Encrypted),
-        90..180 => Label::new(2, "90 to 179", Tone::Encrypted),
-        180..400 => Label::new(1, "180 to 399", Tone::Encrypted),
-        400.. => Label::new(0, "400 and more", Tone::Encrypted),
+        90..180 => Label::new(2, "90 to 179", Tone::Kind(1)),
+        180..400 => Label::new(1, "180 to 399", Tone::Verified),
+        400.. => Label::new(0, "400 and more", Tone::Kind(4)),
     }
 }
 
