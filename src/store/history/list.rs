@@ -92,7 +92,7 @@ pub struct Destination {
     pub delivered_way: Option<Way>,
     /// Whether the last delivery went in the clear, although there was TLS before.
     pub downgraded: bool,
-    /// The last delivery over TLS.
+    /// When there was TLS last, also where the host refused.
     pub last_secured: Option<u64>,
     pub downgrade_first: Option<u64>,
     pub downgrade_last: Option<u64>,

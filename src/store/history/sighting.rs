@@ -16,7 +16,7 @@ pub struct Sighting {
     pub attempt: LastAttempt,
     pub delivery: Option<LastDelivery>,
     pub refusal: Option<LastRefusal>,
-    /// The last delivery over TLS.
+    /// When there was TLS last, also where the host refused.
     pub secured: Option<u64>,
     /// Deliveries in the clear that nobody had asked for.
     pub clear: Option<Clear>,
@@ -93,6 +93,6 @@ pub struct Recorded {
 pub struct Downgrade {
     pub name: Arc<str>,
     pub cause: &'static str,
-    /// The last delivery over TLS, UNIX seconds.
+    /// When there was TLS last, UNIX seconds.
     pub last_secured: u64,
 }
