@@ -5,7 +5,7 @@
 # make soak    mail while Sealpost is killed again and again, for 10 minutes (SECONDS=3600 ROUNDS=100 SEED=1)
 # make deb     a package for Debian and its relatives, in target/debian
 # make install as root, after make build (PREFIX=/usr/local DESTDIR=); make uninstall
-# make bench   Sealpost against Postfix, as root (ARGS="--quick": a few minutes; ARGS=--help)
+# make bench   Sealpost against Postfix and openssl, as root (ARGS="--quick": a few minutes; ARGS=--help)
 
 CARGO ?= cargo
 # make soak: how long, how often it dies before the queue is let run empty, what is drawn.
@@ -76,6 +76,7 @@ bench:
 	$(CARGO) bench --locked --bench maillog
 	$(CARGO) bench --locked --bench relay -- $(ARGS)
 	$(CARGO) bench --locked --bench queue -- $(ARGS)
+	$(CARGO) bench --locked --bench scan -- $(ARGS)
 
 # Nothing is started. The configuration of an earlier installation is kept.
 install:

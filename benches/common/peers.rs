@@ -37,14 +37,14 @@ impl Role {
 
 /// A process that answers each line with a line. It ends with this value, or when its input ends.
 #[derive(Debug)]
-struct Peer {
+pub struct Peer {
     child: Child,
     input: ChildStdin,
     lines: mpsc::UnboundedReceiver<String>,
 }
 
 impl Peer {
-    fn start(role: &[&str]) -> io::Result<Self> {
+    pub fn start(role: &[&str]) -> io::Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
             .args(role)
             .stdin(Stdio::piped())
@@ -70,11 +70,11 @@ impl Peer {
         })
     }
 
-    fn tell(&mut self, line: &str) -> io::Result<()> {
+    pub fn tell(&mut self, line: &str) -> io::Result<()> {
         self.input.write_all(format!("{line}\n").as_bytes())
     }
 
-    async fn answer(&mut self) -> io::Result<String> {
+    pub async fn answer(&mut self) -> io::Result<String> {
         let line = tokio::time::timeout(PATIENCE, self.lines.recv()).await?;
         line.ok_or_else(|| io::Error::other("source or sink has ended"))
     }
@@ -252,7 +252,7 @@ fn run_sink(hosts: u16, delay: u64) -> io::Result<()> {
 }
 
 /// One network has room for 250; the neighbouring ones are most probably free at the same port.
-fn address(ports: &Ports, number: u16) -> SocketAddr {
+pub fn address(ports: &Ports, number: u16) -> SocketAddr {
     let [network, host] = [number / 250, number % 250];
     let mut address = ports.at(host as u8 + 1);
     if let IpAddr::V4(v4) = address.ip() {
@@ -305,14 +305,14 @@ fn times(mut times: Vec<Duration>) -> String {
 }
 
 /// One thread: the fewer there are, the less source and sink take from the relay.
-fn runtime() -> io::Result<tokio::runtime::Runtime> {
+pub fn runtime() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
 }
 
 /// The lines of standard input, read by a thread.
-fn lines() -> mpsc::UnboundedReceiver<String> {
+pub fn lines() -> mpsc::UnboundedReceiver<String> {
     let (to, lines) = mpsc::unbounded_channel();
     std::thread::spawn(move || {
         for line in io::stdin().lines().map_while(Result::ok) {
@@ -324,7 +324,7 @@ fn lines() -> mpsc::UnboundedReceiver<String> {
     lines
 }
 
-fn numbers(text: &str) -> io::Result<Vec<u64>> {
+pub fn numbers(text: &str) -> io::Result<Vec<u64>> {
     text.split(' ')
         .map(|number| number.parse().map_err(io::Error::other))
         .collect()

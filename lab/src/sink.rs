@@ -69,6 +69,28 @@ impl Sink {
     /// # Errors
     /// If one cannot be bound.
     pub async fn start(addresses: &[SocketAddr], settings: SinkSettings) -> io::Result<Self> {
+        let identity = settings.identity.as_ref();
+        let tls = identity.map(|identity| tls::server_config(&Tls::default(), identity));
+        let hosts = addresses.iter().map(|address| (*address, tls.clone()));
+        Self::listen(hosts, settings.delay)
+    }
+
+    /// Starts hosts of which each has an identity of its own.
+    ///
+    /// # Errors
+    /// If one cannot be bound.
+    pub async fn start_each(hosts: &[(SocketAddr, Identity)], delay: Duration) -> io::Result<Self> {
+        let hosts = hosts.iter().map(|(address, identity)| {
+            let tls = tls::server_config(&Tls::default(), identity);
+            (*address, Some(tls))
+        });
+        Self::listen(hosts, delay)
+    }
+
+    fn listen(
+        hosts: impl Iterator<Item = (SocketAddr, Option<Arc<ServerConfig>>)>,
+        delay: Duration,
+    ) -> io::Result<Self> {
         let counters = Arc::new(Counters {
             recipients: AtomicU64::new(0),
             octets: AtomicU64::new(0),
@@ -77,18 +99,17 @@ impl Sink {
             resumed: AtomicU64::new(0),
             messages: watch::Sender::new((0, None)),
         });
-        let identity = settings.identity.as_ref();
-        let host = Host {
-            counters: Arc::clone(&counters),
-            tls: identity.map(|identity| tls::server_config(&Tls::default(), identity)),
-            delay: settings.delay,
-        };
         let mut tasks = Tasks::default();
         let mut bound = Vec::new();
-        for address in addresses {
-            let listener = listen(*address, None)?;
+        for (address, tls) in hosts {
+            let host = Host {
+                counters: Arc::clone(&counters),
+                tls,
+                delay,
+            };
+            let listener = listen(address, None)?;
             bound.push(listener.local_addr()?);
-            tasks.spawn(accept(host.clone(), listener));
+            tasks.spawn(accept(host, listener));
         }
         Ok(Self {
             counters,
