@@ -10,7 +10,7 @@ use lab::mx::{Handshake, Tls, Versions};
 use serde_json::Value;
 use support::dane::wrong_tlsa;
 use support::sts::WEEK;
-use support::{Act, Bench, Script, World, WorldBuilder, policy};
+use support::{Act, Answer, Bench, Script, World, WorldBuilder, ipv6, policy};
 
 fn only(versions: Versions) -> Script {
     Script {
@@ -318,6 +318,87 @@ async fn each_fact_stands_in_its_place() {
     assert_eq!(good["hosts"][0]["preference"], 10);
     let keywords = address["ehlo"].as_array().unwrap();
     assert!(keywords.contains(&"STARTTLS".into()), "{keywords:?}");
+}
+
+/// Each has something odd in the DNS, or at its policy host.
+fn odd() -> WorldBuilder {
+    World::new()
+        .host("mx.shared.test", Script::default())
+        .domain("plain.test", Script::default())
+        .domain("forged.test", Script::default())
+        .domain("nopolicy.test", Script::default())
+        .domain("two.test", Script::default())
+        .domain("trial.test", Script::default())
+        .policy_host("nopolicy.test", Answer::Status(404))
+        .sts(
+            "trial.test",
+            "1",
+            policy("testing", &["mx.other.test"], 3600),
+        )
+        .net(|net| {
+            let dns = &net.dns;
+            net.tlsa("mx.plain.test", "3 1 1");
+            dns.zone("forged.test", lab::dnssec::Zone::secure().altered())
+                .txt("_mta-sts.nopolicy.test", "v=STSv1; id=1;")
+                .txt("_mta-sts.two.test", "v=STSv1; id=1;")
+                .txt("_mta-sts.two.test", "v=STSv1; id=2;")
+                .mx("alias.test", 10, "mx.alias.test")
+                .cname("mx.alias.test", "mx.shared.test")
+                .mx("nowhere.test", 10, "mx.nowhere.test")
+                .mx("nowhere.test", 20, "mx.shared.test")
+                .mx("mixed.test", 10, "mx.shared.test")
+                .null_mx("mixed.test");
+        })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_odd_is_found() {
+    let bench = Bench::of(odd()).await;
+    for (domain, class, code) in [
+        ("plain.test", "starttls-on-all", "tlsa-insecure"),
+        ("forged.test", "could-not-test", "mx-bogus"),
+        (
+            "nopolicy.test",
+            "starttls-on-all",
+            "mta-sts-policy-host-broken",
+        ),
+        ("two.test", "starttls-on-all", "mta-sts-record-invalid"),
+        ("trial.test", "starttls-on-all", "mta-sts-does-not-cover-mx"),
+        ("trial.test", "starttls-on-all", "mta-sts-max-age-short"),
+        ("trial.test", "starttls-on-all", "mta-sts-testing"),
+        ("alias.test", "starttls-on-all", "mx-is-cname"),
+        ("nowhere.test", "starttls-on-all", "mx-without-address"),
+        ("mixed.test", "starttls-on-all", "null-mx-with-others"),
+    ] {
+        let records = bench.records(&["--depth", "visit", domain]).await;
+        assert_eq!(records[0]["class"], class, "{:#}", records[0]);
+        assert!(
+            codes(&records[0]).contains(&code),
+            "{code}: {:#}",
+            records[0]
+        );
+    }
+}
+
+/// A host whose IPv6 address is another, and worse, machine.
+#[tokio::test(flavor = "multi_thread")]
+async fn addresses_of_a_host_may_differ() {
+    if !ipv6() {
+        return;
+    }
+    let world = World::new()
+        .domain("a.test", Script::default())
+        .host_v6("mx.a.test", Script::no_starttls());
+    let bench = Bench::of(world).await;
+    let record = &bench.records(&["--depth", "visit", "a.test"]).await[0];
+    assert!(codes(record).contains(&"addresses-differ"), "{record:#}");
+    let host = &record["hosts"][0];
+    assert_eq!(
+        (&host["ipv4"], &host["ipv6"]),
+        (&"yes".into(), &"yes".into())
+    );
+    // The worst of them: mail may go there.
+    assert_eq!(host["tls"], "not-offered");
 }
 
 #[tokio::test(flavor = "multi_thread")]
