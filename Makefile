@@ -32,7 +32,7 @@ COMPRESSION ?= xz
 OUT ?= target/debian
 # The real servers and clients that some tests talk to: a command, and its Debian package if that has another name.
 PEERS = postfix swaks unbound unbound-host dnssec-signzone:bind9-utils openssl ip:iproute2 promtool:prometheus \
-        systemd-analyze:systemd systemd-nspawn:systemd-container
+        systemd-analyze:systemd systemd-nspawn:systemd-container chromium chromedriver:chromium-driver
 
 .PHONY: build check test test-setup demo docs soak bench install uninstall deb clean
 
@@ -73,6 +73,7 @@ soak: build
 bench:
 	$(CARGO) bench --locked --bench decision
 	$(CARGO) bench --locked --bench policies
+	$(CARGO) bench --locked --bench page
 	$(CARGO) bench --locked --bench maillog
 	$(CARGO) bench --locked --bench relay -- $(ARGS)
 	$(CARGO) bench --locked --bench queue -- $(ARGS)

@@ -1,7 +1,8 @@
 "use strict";
 // The page is whole without this; it only keeps it fresh while somebody looks and is not typing.
 setInterval(async () => {
-  const busy = document.activeElement && document.activeElement.matches("input, select, textarea");
+  const typing = (field) => field === document.activeElement || field.value !== field.defaultValue;
+  const busy = Array.from(document.querySelectorAll("main input")).some(typing);
   if (document.hidden || busy || String(getSelection())) return;
   try {
     const answer = await fetch(location.href, { cache: "no-store" });

@@ -26,11 +26,13 @@
 #![allow(clippy::unwrap_used, reason = "it is test code")]
 
 mod bench;
+pub mod browser;
 mod config;
 mod daemon;
 pub mod dane;
 mod metrics;
 pub mod monitoring;
+pub mod past;
 pub mod postfix;
 pub mod power;
 pub mod prometheus;
