@@ -349,6 +349,7 @@ async fn scan(config: &str, domains: &[Domain]) -> Value {
     let directory = tempfile::tempdir().unwrap();
     let file = |name: &str| directory.path().join(name).display().to_string();
     let (config_file, list_file) = (file("sealpost.toml"), file("domains.csv"));
+    let kept_file = file("kept.json");
     let config = config.replace("STATE", &directory.path().display().to_string());
     std::fs::write(&config_file, config).unwrap();
     let list = domains.iter().fold(String::new(), |mut list, domain| {
@@ -358,14 +359,54 @@ async fn scan(config: &str, domains: &[Domain]) -> Value {
     std::fs::write(&list_file, list).unwrap();
     let scan = move || {
         let words = ["scan", "--config", &config_file, &list_file];
-        let pace = ["--retry-after", "0", "--concurrency", "64"];
+        let pace = [
+            "--retry-after",
+            "0",
+            "--concurrency",
+            "64",
+            "--resume",
+            &kept_file,
+        ];
         Daemon::command(&[&words[..], &pace, &["--format", "statistics"]].concat())
     };
     let began = std::time::Instant::now();
     let exit = tokio::task::spawn_blocking(scan).await.unwrap();
     eprintln!("{} domains in {:?}", domains.len(), began.elapsed());
     assert_eq!((exit.code, &*exit.stderr), (Some(0), ""), "{exit:?}");
+    classes_are_right(
+        &std::fs::read_to_string(file("kept.json")).unwrap(),
+        domains,
+    );
     serde_json::from_str(&exit.stdout).unwrap()
+}
+
+/// Each domain for itself; what is wrong shows its record.
+fn classes_are_right(records: &str, domains: &[Domain]) {
+    let mut left: BTreeMap<&str, &str> = domains
+        .iter()
+        .map(|domain| {
+            let class = match &domain.mail {
+                Mail::Hosts(hosts) => {
+                    class(&hosts.iter().map(|host| kind_of(*host)).collect::<Vec<_>>())
+                }
+                Mail::NullMx | Mail::NoSuchDomain => "takes no mail",
+            };
+            (&*domain.name, class)
+        })
+        .collect();
+    for line in records.lines() {
+        let record: Value = serde_json::from_str(line).unwrap();
+        let expected = left.remove(record["domain"].as_str().unwrap());
+        let found = match record["class"].as_str().unwrap() {
+            "starttls-on-all" => "on all MX",
+            "starttls-on-some" => "on some MX",
+            "no-starttls" => "on no MX",
+            "no-mail" => "takes no mail",
+            _ => "could not test",
+        };
+        assert_eq!(Some(found), expected, "{line}");
+    }
+    assert_eq!(left, BTreeMap::new(), "every domain has a record");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -91,14 +91,14 @@ fn row(record: &Record) -> Markup {
     let cell = |label: &str, property: Property| {
         badge(label, &facts.words(property), facts.tone(property))
     };
-    let protection = facts.words(Property::Protection);
-    let protection = protection
-        .strip_prefix("encrypted, ")
-        .unwrap_or(&protection);
+    let (delivery, tls) = (
+        facts.words(Property::Protection),
+        facts.words(Property::BestVersion),
+    );
     html! {
         (cell("STARTTLS", Property::Starttls))
-        (badge("Delivery", protection, facts.tone(Property::Protection)))
-        (cell("TLS", Property::BestVersion))
+        (badge("Delivery", shortened(&delivery), facts.tone(Property::Protection)))
+        (badge("TLS", tls.trim_start_matches("TLS "), facts.tone(Property::BestVersion)))
         (cell("Certificate", Property::Verification))
         (cell("DANE", Property::Dane))
         (cell("MTA-STS", Property::MtaSts))
@@ -106,12 +106,24 @@ fn row(record: &Record) -> Markup {
     }
 }
 
+/// Words up to this length are not broken over lines.
+const SHORT: usize = 17;
+
 fn badge(label: &str, words: &str, tone: Tone) -> Markup {
+    let class = if words.len() <= SHORT { "badge" } else { "" };
     html! {
         td data-label=(label) {
-            @if !words.is_empty() { (swatch(tone)) (words) }
+            @if !words.is_empty() { span class=(class) { (swatch(tone)) (words) } }
         }
     }
+}
+
+/// `DANE` of `encrypted, authenticated by DANE`: what the column is about need not be said in each row.
+fn shortened(protection: &str) -> &str {
+    let encrypted = protection.strip_prefix("encrypted, ").unwrap_or(protection);
+    encrypted
+        .strip_prefix("authenticated by ")
+        .unwrap_or(encrypted)
 }
 
 fn findings(record: &Record) -> Markup {
