@@ -75,6 +75,8 @@ bench:
 	$(CARGO) bench --locked --bench policies
 	$(CARGO) bench --locked --bench page
 	$(CARGO) bench --locked --bench maillog
+	SEALPOST_SCAN_DOMAINS=10000 $(CARGO) test --locked --release --test scan_world -- --nocapture --exact \
+	    a_known_world_gives_exactly_the_known_statistics
 	$(CARGO) bench --locked --bench relay -- $(ARGS)
 	$(CARGO) bench --locked --bench queue -- $(ARGS)
 	$(CARGO) bench --locked --bench scan -- $(ARGS)

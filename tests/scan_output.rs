@@ -482,3 +482,22 @@ fn a_reader_that_goes_away_is_no_trouble() {
         assert_eq!(String::from_utf8_lossy(&out.stderr), "code 0\n", "{format}");
     }
 }
+
+#[test]
+fn the_documentation_names_every_column_change_and_property() {
+    use sealpost::survey::compare::What;
+    use sealpost::survey::stats::word;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let docs = fs::read_to_string(root.join("docs/scan.md")).unwrap();
+    let desk = Desk::new();
+    let file = desk.write("s.json", &survey());
+    let columns = rows(&well(&["--from", &file, "--format", "csv"])).swap_remove(0);
+    let statistics = well(&["--from", &file, "--format", "statistics"]);
+    let statistics: Value = serde_json::from_str(&statistics).unwrap();
+    let charts = statistics["all"]["charts"].as_array().unwrap().iter();
+    let properties = charts.map(|chart| chart["property"].as_str().unwrap().to_owned());
+    let changes = What::ALL.iter().map(word);
+    for name in columns.into_iter().chain(properties).chain(changes) {
+        assert!(docs.contains(&format!("`{name}`")), "{name}");
+    }
+}
