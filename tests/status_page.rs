@@ -134,6 +134,9 @@ async fn mail_of_every_kind_is_shown() {
         (&policies["matching"], &policies["policies"][0]["domain"]),
         (&1.into(), &"sts.test".into())
     );
+    let (rules, queue) = (json(&world, "/rules").await, json(&world, "/queue").await);
+    let list = json(&world, "/destinations").await;
+    check_documented(&[&overview, &strict, &list, &policies, &rules, &queue]);
     let (status, page) = get(&world, "/", "localhost").await;
     assert_eq!(status, 200);
     for expected in [
@@ -154,6 +157,28 @@ async fn mail_of_every_kind_is_shown() {
         let (_, body) = get(&world, path, "localhost").await;
         assert!(!body.contains("x@refusing"), "{path}: an address");
     }
+}
+
+/// Names of all fields, however deep.
+fn fields(value: &Value, found: &mut std::collections::BTreeSet<String>) {
+    match value {
+        Value::Object(fields_of) => {
+            for (name, value) in fields_of {
+                found.insert(name.clone());
+                fields(value, found);
+            }
+        }
+        Value::Array(values) => values.iter().for_each(|value| fields(value, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+fn check_documented(answers: &[&Value]) {
+    let page = support::monitoring::text("docs/page.md");
+    let mut found = std::collections::BTreeSet::new();
+    answers.iter().for_each(|answer| fields(answer, &mut found));
+    found.retain(|field| !page.contains(&format!("`{field}`")));
+    assert!(found.is_empty(), "not in docs/page.md: {found:?}");
 }
 
 fn check_overview(overview: &Value) {
