@@ -22,7 +22,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -42,7 +42,7 @@ async fn measure(destinations: u64) -> ExitCode {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("sealpost.db");
     let store = Store::open(&file).unwrap();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let now = sealpost::clock::now().duration_since(UNIX_EPOCH).unwrap();
     let past = Past {
         destinations,
         hours: 20,

@@ -7,7 +7,7 @@ mod support;
 
 use sealpost::store::Store;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 use support::browser::{Browser, Scripts, skipped};
 use support::past::{self, Past, Written};
 use support::{Act, CONTENT, Daemon, Script, SmtpClient, Stage, World};
@@ -18,7 +18,7 @@ const DESTINATIONS: u64 = 400;
 async fn busy() -> (Daemon, lab::Internet, Written) {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(&directory.path().join("sealpost.db")).unwrap();
-    let now = SystemTime::now()
+    let now = sealpost::clock::now()
         .duration_since(UNIX_EPOCH)
         .unwrap()
         .as_secs();
@@ -34,12 +34,14 @@ async fn busy() -> (Daemon, lab::Internet, Written) {
     let rules = "[[rule]]\nname = 'partner-bank'\ndomains = ['bank.example', '*.bank.example']\nrequire = 'secure'\n\
         [[rule]]\ndomains = ['*.gov.example']\nrequire = 'verify'\nenforce = 'dry-run'\n\
         [[rule]]\ndomains = ['legacy.example']\nrequire = 'may'\npublished = 'ignore'\n";
-    let busy = Script::default().on(|moment| match moment.stage {
-        Stage::Rcpt => Act::from((
-            451,
-            "4.7.1 <someone@busy.test>: greylisted, try again later",
-        )),
-        _ => Act::Normal,
+    let busy = Script::default().on(|moment| {
+        if moment.stage == Stage::Rcpt {
+            return Act::reply(
+                451,
+                "4.7.1 <someone@busy.test>: greylisted, try again later",
+            );
+        }
+        Act::Normal
     });
     let (net, config) = World::new()
         .domain("busy.test", busy)
