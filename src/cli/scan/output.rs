@@ -3,13 +3,13 @@
 
 use super::compare::Comparison;
 use super::csv::Csv;
-use super::destination::Destination;
+use super::destination::{Destination, Place};
 use super::page::Page;
 use super::progress::Progress;
 use super::statistics;
 use super::table::Table;
 use crate::cli::print::{Trouble, json, safe};
-use crate::survey::record::{Class, Record};
+use crate::survey::record::{Class, Record, Severity};
 use crate::survey::stats::Survey;
 use clap::builder::{BoolValueParser, TypedValueParser};
 use clap::{ArgAction, Args, ValueEnum};
@@ -151,19 +151,32 @@ impl Sink {
             Format::Html => Writer::Page(Box::default()),
             Format::Statistics => Writer::Statistics,
         };
+        // Lines for programs and a bar on one terminal would be a muddle.
+        let lines = matches!(writer, Writer::Json | Writer::Csv(_));
+        let progress = if lines && destination.look().place == Place::Terminal {
+            Progress::hidden()
+        } else {
+            Progress::new(total)
+        };
         Ok(Self {
             writer,
             destination,
             survey: Survey::default(),
             comparison,
-            progress: Progress::new(total),
+            progress,
             tested: 0,
         })
     }
 
     pub(super) fn take(&mut self, record: &Record, origin: Origin) -> io::Result<()> {
         self.survey.add(record);
-        self.tested += u64::from(record.class != Class::CouldNotTest);
+        // A domain whose DNSSEC is broken could not be tested, but that was found out.
+        let grave = record
+            .findings
+            .iter()
+            .any(|f| f.severity == Severity::Error);
+        let found = record.class != Class::CouldNotTest || grave;
+        self.tested += u64::from(found);
         if let Some(comparison) = &mut self.comparison {
             comparison.take(record)?;
         }
@@ -172,8 +185,11 @@ impl Sink {
         match &mut self.writer {
             Writer::Table(table) => {
                 if let Some(line) = table.line(record).filter(|_| origin == Origin::Network) {
-                    let shown = self.progress.aside(|| writeln!(destination, "{line}"));
-                    shown.and_then(|()| destination.flush())?;
+                    self.progress.aside(|| {
+                        writeln!(destination, "{line}")?;
+                        // While the bar is away.
+                        destination.flush()
+                    })?;
                 }
             }
             Writer::Json => {

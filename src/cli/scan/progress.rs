@@ -2,15 +2,27 @@
 
 use super::output::Origin;
 use crate::survey::record::{Class, Record};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use std::fmt::Write;
 use std::io::{self, IsTerminal as _};
 
 pub(super) struct Progress {
     bar: Option<ProgressBar>,
     untested: u64,
+    /// Records that were there before: part of what is done, and no measure of the speed.
+    before: u64,
 }
 
 impl Progress {
+    /// Nobody is told.
+    pub(super) fn hidden() -> Self {
+        Self {
+            bar: None,
+            untested: 0,
+            before: 0,
+        }
+    }
+
     /// `total`: how many domains there will be, if that is known.
     pub(super) fn new(total: Option<u64>) -> Self {
         let bar = io::stderr().is_terminal().then(|| {
@@ -24,14 +36,18 @@ impl Progress {
                 Some(_) => "  {eta} left",
                 None => "",
             };
-            let style = ProgressStyle::with_template(&format!("{of}  {{per_sec}}{left}{{msg}}"));
+            let style = ProgressStyle::with_template(&format!("{of}  {{rate}}{left}{{msg}}"));
             // The template is a constant of this file.
             if let Ok(style) = style {
-                bar.set_style(style.progress_chars("█▌ "));
+                bar.set_style(style.progress_chars("█▌ ").with_key("rate", rate));
             }
             bar
         });
-        Self { bar, untested: 0 }
+        Self {
+            bar,
+            untested: 0,
+            before: 0,
+        }
     }
 
     pub(super) fn count(&mut self, record: &Record, origin: Origin) {
@@ -41,11 +57,14 @@ impl Progress {
         self.untested += u64::from(record.class == Class::CouldNotTest);
         match origin {
             Origin::Network => bar.inc(1),
-            // What was there before is no measure of the speed.
             Origin::File => {
-                bar.inc(1);
-                bar.reset_eta();
+                self.before += 1;
+                return;
             }
+        }
+        if self.before > 0 {
+            bar.inc(std::mem::take(&mut self.before));
+            bar.reset_eta();
         }
         if self.untested > 0 {
             bar.set_message(format!("  {} not tested", self.untested));
@@ -65,4 +84,9 @@ impl Progress {
             bar.finish_and_clear();
         }
     }
+}
+
+fn rate(state: &ProgressState, out: &mut dyn Write) {
+    // Nothing is lost if it cannot be drawn.
+    let _ = write!(out, "{:.0}/s", state.per_sec());
 }
