@@ -130,6 +130,8 @@ async fn hostile_hosts_cost_bounded_time_and_change_nothing_for_others() {
     let (timeout, places) = (TIMEOUT.to_string(), PLACES.to_string());
     let file = file.display().to_string();
     let words = [
+        "--format",
+        "json",
         "--timeout",
         &timeout,
         "--concurrency",
