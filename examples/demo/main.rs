@@ -2,7 +2,7 @@
 //! A table says for each destination under which policy, over which TLS and with which outcome mail went, and whether
 //! that is as it should be. Then what differs for the recipients of one message is kept, over a kill -9.
 //!
-//! `make demo` goes on serving /metrics until Ctrl-C; `make demo ONCE=1` ends with exit code 0 if every row was right.
+//! `make demo` goes on serving the status page and /metrics until Ctrl-C; `make demo ONCE=1` ends with exit code 0 if every row was right.
 
 mod queue;
 
@@ -487,6 +487,7 @@ fn told(reply: &str, limit: usize) -> String {
 /// Serves on until Ctrl-C.
 async fn linger(net: &Internet, directory: &Path) -> Result<()> {
     println!("\nIt goes on until Ctrl-C:");
+    println!("  status page    http://{}/", net.relay_admin());
     println!("  metrics        http://{}/metrics", net.relay_admin());
     println!(
         "  SMTP, LMTP     {}, {}",
