@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -117,24 +117,14 @@ impl Browser {
 
     /// The texts of what a selector finds, as they are seen.
     pub fn texts(&self, selector: &str) -> Vec<String> {
-        let elements = self.session(
-            "POST",
-            "/elements",
-            &json!({"using": "css selector", "value": selector}),
-        );
-        let text = |element: &Value| {
-            let id = element
-                .as_object()
-                .unwrap()
-                .values()
-                .next()
-                .unwrap()
-                .as_str()
-                .unwrap();
-            let text = self.session("GET", &format!("/element/{id}/text"), &Value::Null);
-            text.as_str().unwrap().to_owned()
-        };
-        elements.as_array().unwrap().iter().map(text).collect()
+        let script =
+            "return Array.from(document.querySelectorAll(arguments[0]), found => found.innerText)";
+        let texts = json!({"script": script, "args": [selector]});
+        let texts = self.session("POST", "/execute/sync", &texts);
+        let texts = texts.as_array().unwrap().iter();
+        texts
+            .map(|text| text.as_str().unwrap().to_owned())
+            .collect()
     }
 
     fn element(&self, selector: &str) -> String {
@@ -154,9 +144,19 @@ impl Browser {
             .to_owned()
     }
 
-    pub fn click(&self, selector: &str) {
+    /// Clicks on what leads to another page, and waits for that.
+    pub fn follow(&self, selector: &str) {
         let element = self.element(selector);
+        self.run("window.left = true");
         self.session("POST", &format!("/element/{element}/click"), &json!({}));
+        let until = Instant::now() + PATIENCE;
+        let there = json!({"script": "return !window.left && document.readyState == 'complete'", "args": []});
+        let execute = format!("/session/{}/execute/sync", self.session);
+        // A script that the way to the next page ends has no answer.
+        while self.try_call("POST", &execute, &there) != Ok(Value::Bool(true)) {
+            assert!(Instant::now() < until, "{selector} leads nowhere");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     pub fn write(&self, selector: &str, text: &str) {
@@ -232,6 +232,11 @@ impl Browser {
     }
 
     fn call(&self, method: &str, path: &str, body: &Value) -> Value {
+        self.try_call(method, path, body)
+            .unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+
+    fn try_call(&self, method: &str, path: &str, body: &Value) -> Result<Value, Value> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let body = if body.is_null() {
@@ -259,9 +264,11 @@ impl Browser {
         let mut body = vec![0; length];
         answer.read_exact(&mut body).unwrap();
         let answer: Value = serde_json::from_slice(&body).unwrap();
-        let value = &answer["value"];
-        assert!(value.get("error").is_none(), "{method} {path}: {value}");
-        value.clone()
+        let value = answer["value"].clone();
+        match value.get("error") {
+            Some(_) => Err(value),
+            None => Ok(value),
+        }
     }
 }
 

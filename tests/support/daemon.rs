@@ -257,7 +257,8 @@ impl Daemon {
     pub async fn get(&self, path: &str) -> Option<(u16, String)> {
         let request = async {
             let mut stream = TcpStream::connect(self.admin).await.ok()?;
-            let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+            let request =
+                format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
             stream.write_all(request.as_bytes()).await.ok()?;
             let mut answer = Vec::new();
             stream.read_to_end(&mut answer).await.ok()?;

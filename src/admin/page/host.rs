@@ -10,8 +10,11 @@ pub(super) fn is_ours<'a>(
     (uri, headers): (&Uri, &HeaderMap),
     known: impl IntoIterator<Item = &'a DomainName>,
 ) -> bool {
-    let Some(said) = said(uri, headers) else {
-        return false;
+    let said = match said(uri, headers) {
+        Said::Name(said) => said,
+        // No browser leaves it out.
+        Said::Nothing => return true,
+        Said::Unclear => return false,
     };
     if is_address(said) || said.eq_ignore_ascii_case("localhost") {
         return true;
@@ -19,16 +22,26 @@ pub(super) fn is_ours<'a>(
     DomainName::parse(said).is_ok_and(|name| known.into_iter().any(|known| *known == name))
 }
 
-/// Without the port; `None`: nothing was said, or more than one thing.
-fn said<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
+/// By what name a client called us.
+enum Said<'a> {
+    /// Without the port.
+    Name(&'a str),
+    Nothing,
+    Unclear,
+}
+
+fn said<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Said<'a> {
     if let Some(authority) = uri.authority() {
-        return Some(without_port(authority.as_str()));
+        return Said::Name(without_port(authority.as_str()));
     }
     let mut hosts = headers.get_all(header::HOST).iter();
-    let (only, more) = (hosts.next()?, hosts.next());
-    match more {
-        Some(_) => None,
-        None => only.to_str().ok().map(without_port),
+    match (hosts.next(), hosts.next()) {
+        (None, _) => Said::Nothing,
+        (Some(only), None) => match only.to_str() {
+            Ok(only) => Said::Name(without_port(only)),
+            Err(_) => Said::Unclear,
+        },
+        (Some(_), Some(_)) => Said::Unclear,
     }
 }
 
@@ -82,7 +95,10 @@ mod tests {
             assert_eq!(is_ours((&origin, &headers), &known), ours, "{host:?}");
         }
         let origin = Uri::from_static("/");
-        assert!(!is_ours((&origin, &HeaderMap::new()), &known));
+        assert!(
+            is_ours((&origin, &HeaderMap::new()), &known),
+            "HTTP/1.0 needs none"
+        );
         // Whoever writes two means one that we do not see.
         let mut two = HeaderMap::new();
         two.append(header::HOST, HeaderValue::from_static("localhost"));
