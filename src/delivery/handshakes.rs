@@ -98,7 +98,7 @@ async fn shake(
     until: Instant,
 ) -> Result<(Wire, TlsSession), Unmade> {
     let handshake = Handshake {
-        server_name: call.policy.server_name().or(call.host.map(|host| &host.0)),
+        server_name: call.server_name(),
         address: call.address,
         client_certificate: ClientCertificate::Withhold,
     };

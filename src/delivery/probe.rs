@@ -11,7 +11,7 @@ use super::tls_memory;
 use super::visit::{Visited, Witness, attempt, visit};
 use crate::clock;
 use crate::discovery::ImplicitTls;
-use crate::names::MxHost;
+use crate::names::{DomainName, MxHost};
 use crate::policy::{Encryption, HostPolicy, TlsFailure};
 use crate::smtp::reply::Reply;
 use crate::tls::{TlsClient, TlsSeen, TlsSession};
@@ -31,6 +31,14 @@ pub struct Call<'a> {
     pub tls: &'a TlsClient,
     pub may_be_this_host: MayBeThisHost,
     pub within: Duration,
+}
+
+impl Call<'_> {
+    /// What a delivery under this policy sends as SNI.
+    pub fn server_name(&self) -> Option<&DomainName> {
+        let host = self.host.map(|host| &host.0);
+        self.policy.server_name().or(host)
+    }
 }
 
 /// What a visit found.

@@ -35,6 +35,8 @@ pub struct Door<'a> {
 /// A visit of one address, with all that it takes.
 pub(super) struct Probing<'a> {
     pub survey: &'a Survey,
+    /// As MX records have it; that of the door is sent as SNI.
+    pub name: Option<&'a MxHost>,
     pub door: Door<'a>,
     /// Takes whatever there is: what is found holds for all domains.
     pub policy: &'a HostPolicy,
@@ -157,7 +159,7 @@ impl Probing<'_> {
 
     fn certificate(&self, session: &TlsSession, told: &mut Address) {
         let now = clock::now();
-        let name = self.door.host.map(|host| &host.0);
+        let name = self.name.map(|host| &host.0);
         let problem = self.survey.tls.full_check(session, name, now);
         told.certificate = words::certificate(session, problem.as_ref(), words::unix(now));
     }

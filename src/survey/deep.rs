@@ -14,13 +14,12 @@ const GRADES: [SuiteGrade; 2] = [SuiteGrade::Insufficient, SuiteGrade::PhaseOut]
 impl Probing<'_> {
     async fn say(&mut self, version: HelloVersion, suites: &[u16]) -> Result<Answer, Unmade> {
         let _pass = self.pass().await;
-        let name = self.door.host.map(|host| &host.0);
+        let call = self.door.call(self.survey, self.policy);
         let offer = Hello {
             version,
             suites,
-            server_name: name,
+            server_name: call.server_name(),
         };
-        let call = self.door.call(self.survey, self.policy);
         hello(&call, &offer).await
     }
 

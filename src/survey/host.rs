@@ -2,25 +2,17 @@
 
 use super::Survey;
 use super::address::{AddressSeen, Door, Probing, Retry};
-use super::record::{
-    Address, Caa, Family, Host, HostTls, Known, Offer, Tlsa, TlsaEntry, TlsaMatch, TlsaState,
-    TlsaWorth, Verification,
-};
+use super::record::{Address, Caa, Family, Host, HostTls, Known, Offer, TlsaState, Verification};
 use super::words;
-use crate::clock;
-use crate::dane::{Assessment, Tlsa as TlsaRecord, Usage, assess};
 use crate::delivery::MayBeThisHost;
 use crate::discovery::{ImplicitTls, Route, RouteHost, TlsaSearch};
-use crate::dns::Existence;
-use crate::names::{DomainName, MxHost, NextHop, TlsaBaseDomain};
+use crate::names::{DomainName, MxHost, NextHop};
 use crate::policy::{
-    DaneRequirement, DaneTrust, Demand, HostFacts, HostPolicy, HostVerdict, Level, PolicySettings,
-    Published, Rules, StsFinding, TlsVersion, TlsaFinding, for_host,
+    DaneTrust, Demand, HostFacts, HostPolicy, HostVerdict, Level, PolicySettings, Published, Rules,
+    StsFinding, TlsVersion, TlsaFinding, for_host,
 };
-use crate::tls::DaneMatch;
 use futures_util::future::join_all;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 
 /// Which host: several names may lead to one address, and a rule to another port.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -74,20 +66,38 @@ impl Survey {
         addresses: &[IpAddr],
         may_be_this_host: MayBeThisHost,
     ) -> HostSeen {
-        let seen = self.see_addresses((route, host), addresses, may_be_this_host);
-        let (seen, published) = tokio::join!(seen, self.host_records(route, host));
-        self.describe_host((route, host), addresses, seen, published)
+        let tlsa = self.discovery.tlsa(route, host).await;
+        let sni = self.sni(host, &tlsa);
+        let seen = self.see_addresses((route, host), (addresses, sni.as_ref()), may_be_this_host);
+        let (seen, caa) = tokio::join!(seen, self.caa_of(host));
+        self.describe_host((route, host), addresses, seen, (tlsa, caa))
             .await
     }
 
-    pub(super) async fn host_records(&self, route: &Route, host: &RouteHost) -> (TlsaSearch, Caa) {
-        let caa = async {
-            match &host.host {
-                Some(name) => self.caa(&name.0).await,
-                None => Caa::default(),
+    /// The name that a delivery to the host sends: under DANE that at which the TLSA records are (RFC 7672 §8.1).
+    fn sni(&self, host: &RouteHost, tlsa: &TlsaSearch) -> Option<MxHost> {
+        match &tlsa.finding {
+            TlsaFinding::Usable { base, .. } if self.settings.policy.dane == Published::Honor => {
+                Some(MxHost(base.0.clone()))
             }
-        };
-        tokio::join!(self.discovery.tlsa(route, host), caa)
+            TlsaFinding::Usable { .. }
+            | TlsaFinding::NotSought
+            | TlsaFinding::SecurelyAbsent
+            | TlsaFinding::Insecure
+            | TlsaFinding::NoneUsable(_)
+            | TlsaFinding::LookupFailed(_) => host.host.clone(),
+        }
+    }
+
+    async fn caa_of(&self, host: &RouteHost) -> Caa {
+        match &host.host {
+            Some(name) => self.caa(&name.0).await,
+            None => Caa::default(),
+        }
+    }
+
+    pub(super) async fn host_records(&self, route: &Route, host: &RouteHost) -> (TlsaSearch, Caa) {
+        tokio::join!(self.discovery.tlsa(route, host), self.caa_of(host))
     }
 
     /// Without what was seen, the addresses are told all the same.
@@ -113,7 +123,11 @@ impl Survey {
             ipv4: family(&addresses, Family::Ipv4),
             ipv6: family(&addresses, Family::Ipv6),
             caa,
-            sts_certificate: valid(&addresses),
+            sts_certificate: match valid(&addresses) {
+                // Another name was sent than MTA-STS has senders send (RFC 8461 §7.1).
+                Known::No if self.sni(host, &tlsa) != host.host => Known::NotTested,
+                known @ (Known::Yes | Known::No | Known::Unknown | Known::NotTested) => known,
+            },
             addresses,
             ..Host::default()
         };
@@ -131,7 +145,7 @@ impl Survey {
     async fn see_addresses(
         &self,
         (route, host): (&Route, &RouteHost),
-        addresses: &[IpAddr],
+        (addresses, sni): (&[IpAddr], Option<&MxHost>),
         may_be_this_host: MayBeThisHost,
     ) -> Vec<AddressSeen> {
         let Some(policy) = bare_policy(host.host.as_ref()) else {
@@ -140,8 +154,9 @@ impl Survey {
         let probes = addresses.iter().map(|ip| {
             let probing = Probing {
                 survey: self,
+                name: host.host.as_ref(),
                 door: Door {
-                    host: host.host.as_ref(),
+                    host: sni,
                     address: SocketAddr::new(*ip, route.port),
                     implicit_tls: route.implicit_tls,
                     may_be_this_host,
@@ -155,92 +170,6 @@ impl Survey {
         let mut seen = join_all(probes).await;
         seen.sort_by_key(|seen| seen.address);
         seen
-    }
-
-    fn describe_tlsa(&self, search: &TlsaSearch, port: u16, seen: &[AddressSeen]) -> Tlsa {
-        let asked = search.asked.last();
-        let mut told = Tlsa {
-            state: tlsa_state(&search.finding),
-            at: asked.map(|asked| format!("_{port}._tcp.{}", asked.base)),
-            ..Tlsa::default()
-        };
-        if let TlsaFinding::LookupFailed(failure) = &search.finding {
-            told.failure = Some(words::line(&failure.to_string()));
-        }
-        if let Some(Ok(answer)) = asked.map(|asked| &asked.answer) {
-            let worth = assess(&answer.records);
-            let records = answer.records.iter().zip(&worth);
-            told.records = records
-                .map(|(rdata, worth)| entry(rdata.to_string(), worth))
-                .collect();
-            self.match_tlsa(&search.finding, &worth, seen, &mut told);
-        }
-        told
-    }
-
-    /// What the records that count have to do with the chains that were seen.
-    fn match_tlsa(
-        &self,
-        finding: &TlsaFinding,
-        worth: &[Assessment],
-        seen: &[AddressSeen],
-        told: &mut Tlsa,
-    ) {
-        let TlsaFinding::Usable { base, records } = finding else {
-            return;
-        };
-        told.rollover = Known::from(can_roll(records.records()));
-        let requirement = DaneRequirement {
-            base: base.clone(),
-            records: records.clone(),
-            names: Arc::from([base.0.clone()]),
-            trust: DaneTrust::Full,
-        };
-        let now = clock::now();
-        let sessions = seen.iter().filter_map(|seen| seen.visited.session.as_ref());
-        let explained: Vec<Vec<DaneMatch>> = sessions
-            .map(|session| self.tls.explain_dane(&requirement, session, now))
-            .collect();
-        if explained.is_empty() {
-            return;
-        }
-        let satisfied = |found: &Vec<DaneMatch>| found.iter().any(|one| one.verdict.is_ok());
-        told.matching = Known::from(explained.iter().all(satisfied));
-        for (entry, worth) in told.records.iter_mut().zip(worth) {
-            if let Assessment::Counts(record) = worth {
-                let of_it = explained
-                    .iter()
-                    .flatten()
-                    .filter(|one| one.record == *record);
-                compare(entry, of_it);
-            }
-        }
-    }
-
-    /// Records that are published where nobody heeds them: somebody believes to have DANE.
-    async fn unheeded_tlsa(&self, host: &RouteHost, port: u16, told: &mut Tlsa) {
-        if self.dns.is_plain() || told.at.is_some() && !told.records.is_empty() {
-            if !told.records.is_empty() {
-                told.state = TlsaState::PublishedInsecure;
-            }
-            return;
-        }
-        let Some(name) = &host.host else {
-            return;
-        };
-        let base = TlsaBaseDomain(name.0.clone());
-        let Ok(answer) = self.dns.tlsa(&base, port).await else {
-            return;
-        };
-        if answer.existence == Existence::Present {
-            told.state = TlsaState::PublishedInsecure;
-            told.at = Some(format!("_{port}._tcp.{base}"));
-            let worth = assess(&answer.records);
-            let records = answer.records.iter().zip(&worth);
-            told.records = records
-                .map(|(rdata, worth)| entry(rdata.to_string(), worth))
-                .collect();
-        }
     }
 }
 
@@ -316,65 +245,4 @@ fn valid(addresses: &[Address]) -> Known {
         None => Known::NotTested,
         Some(first) => Known::from(first && seen.all(|valid| valid)),
     }
-}
-
-fn tlsa_state(finding: &TlsaFinding) -> TlsaState {
-    match finding {
-        TlsaFinding::NotSought => TlsaState::NotTested,
-        TlsaFinding::SecurelyAbsent => TlsaState::Absent,
-        TlsaFinding::Insecure => TlsaState::Insecure,
-        TlsaFinding::Usable { .. } => TlsaState::Usable,
-        TlsaFinding::NoneUsable(_) => TlsaState::NoneUsable,
-        TlsaFinding::LookupFailed(failure) => match failure {
-            crate::policy::TlsaFailure::Bogus(_) => TlsaState::Bogus,
-            crate::policy::TlsaFailure::NoAnswer(_) => TlsaState::LookupFailed,
-        },
-    }
-}
-
-fn entry(record: String, worth: &Assessment) -> TlsaEntry {
-    let (worth, reason) = match worth {
-        Assessment::Counts(_) => (TlsaWorth::Usable, None),
-        Assessment::Outranked(_) => {
-            let reason = "a stronger digest is published".to_owned();
-            (TlsaWorth::Outranked, Some(reason))
-        }
-        Assessment::Unusable(why) => (TlsaWorth::Unusable, Some(why.to_string())),
-    };
-    TlsaEntry {
-        record,
-        worth,
-        matches: TlsaMatch::NotTested,
-        reason,
-    }
-}
-
-fn compare<'a>(entry: &mut TlsaEntry, found: impl Iterator<Item = &'a DaneMatch>) {
-    let (mut all, mut some) = (true, false);
-    for one in found {
-        match &one.verdict {
-            Ok(()) => some = true,
-            Err(problem) => {
-                all = false;
-                entry.reason = Some(words::line(&problem.to_string()));
-            }
-        }
-    }
-    entry.matches = match (some, all) {
-        (true, true) => TlsaMatch::Yes,
-        (true, false) => TlsaMatch::Partly,
-        (false, _) => TlsaMatch::No,
-    };
-}
-
-/// Internet.nl's test: two records of usage 3, or one of them and an anchor.
-fn can_roll(records: &[TlsaRecord]) -> bool {
-    let of = |usage| {
-        records
-            .iter()
-            .filter(|record| record.usage == usage)
-            .count()
-    };
-    let (ends, anchors) = (of(Usage::EndEntity), of(Usage::TrustAnchor));
-    ends >= 2 || (ends == 1 && anchors >= 1)
 }

@@ -90,6 +90,10 @@ impl Judge<'_> {
             source: Some(policy.source.as_str().to_owned()),
             reason: None,
         };
+        if let Some(dane) = &policy.enforce.dane {
+            let found = (&seen.tlsa, seen.addresses.as_slice());
+            self.survey.match_tlsa(dane, found, &mut told.tlsa);
+        }
         for (address, seen) in told.addresses.iter_mut().zip(&seen.addresses) {
             let reply = match self.found(policy, host, seen) {
                 Found::ClearToSend(channel) => {

@@ -24,6 +24,7 @@ pub mod record;
 mod settings;
 mod single;
 pub mod stats;
+mod tlsa;
 mod words;
 
 pub use address::{AddressSeen, Door};

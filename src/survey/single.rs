@@ -15,6 +15,7 @@ impl Survey {
     pub async fn visit(&self, door: Door<'_>, policy: &HostPolicy) -> AddressSeen {
         let probing = Probing {
             survey: self,
+            name: door.host,
             door,
             policy,
             connections: 0,
