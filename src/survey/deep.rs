@@ -39,8 +39,13 @@ impl Probing<'_> {
     /// Whatever the host has up to TLS 1.2, where it has nothing that a delivery offers.
     pub(super) async fn anything(&mut self, versions: &mut Versions) {
         let answer = self.say(HelloVersion::Tls12, &weakest_first()).await;
-        let Ok(Answer::Chosen(chosen)) = answer else {
-            return;
+        let chosen = match answer {
+            Ok(Answer::Chosen(chosen)) => chosen,
+            Ok(Answer::Alert(_)) => {
+                versions.v1_2 = Known::No;
+                return;
+            }
+            Err(_) => return,
         };
         match chosen.version {
             HelloVersion::Tls12 => versions.v1_2 = Known::Yes,

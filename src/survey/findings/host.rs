@@ -55,12 +55,10 @@ pub(super) fn tls(host: &Host, found: &mut Found) {
 
 fn versions(versions: &Versions, name: Option<&str>, found: &mut Found) {
     let old = [versions.v1_0, versions.v1_1].contains(&Known::Yes);
-    let new = [versions.v1_2, versions.v1_3];
-    if old
-        && new
-            .iter()
-            .all(|known| *known == Known::No || *known == Known::NotTested)
-    {
+    // TLS 1.3 was offered by the handshake that failed.
+    let refuses_new =
+        versions.v1_2 == Known::No && matches!(versions.v1_3, Known::No | Known::NotTested);
+    if old && refuses_new {
         let text = "accepts nothing above TLS 1.1, which senders no longer speak";
         found.add(Code::OldTlsOnly, name, text);
     } else if old {
@@ -101,23 +99,22 @@ fn weaknesses(deep: &Deep, name: Option<&str>, found: &mut Found) {
     }
 }
 
-/// Those that could be tested.
+/// Those that could be tested; what is not known of one is no difference.
 fn differ(addresses: &[Address]) -> bool {
-    let tested = addresses.iter().filter(|a| a.starttls != Offer::Unknown);
-    let seen = tested.map(|a| {
-        let certificate = a.certificate.as_ref();
-        let verification = certificate.map(|c| c.verification);
-        (
-            a.starttls,
-            a.tls.is_some(),
-            a.versions.v1_2,
-            a.versions.v1_3,
-            verification,
-        )
-    });
-    let mut kinds: Vec<_> = seen.collect();
-    kinds.dedup();
-    kinds.len() > 1
+    let known =
+        |a: Known, b: Known| matches!((a, b), (Known::Yes, Known::No) | (Known::No, Known::Yes));
+    let verification = |a: &Address| a.certificate.as_ref().map(|c| c.verification);
+    let two = |a: &Address, b: &Address| {
+        let shown = verification(a).zip(verification(b));
+        a.starttls != b.starttls
+            || a.tls.is_some() != b.tls.is_some()
+            || known(a.versions.v1_2, b.versions.v1_2)
+            || known(a.versions.v1_3, b.versions.v1_3)
+            || shown.is_some_and(|(a, b)| a != b)
+    };
+    let mut tested = addresses.iter().filter(|a| a.starttls != Offer::Unknown);
+    let rest = tested.clone().skip(1);
+    tested.any(|a| rest.clone().any(|b| two(a, b)))
 }
 
 pub(super) fn certificate(host: &Host, found: &mut Found) {

@@ -259,6 +259,35 @@ fn only_old_versions() {
     assert_eq!(codes(&record)[0], Code::OldTlsOnly);
 }
 
+#[test]
+fn what_is_not_known_of_new_versions_is_no_refusal() {
+    let mut record = sound();
+    for v1_2 in [Known::Unknown, Known::NotTested] {
+        address(&mut record).versions = Versions {
+            v1_0: Known::Yes,
+            v1_2,
+            ..Versions::default()
+        };
+        assert_eq!(codes(&record), [Code::OldTlsAccepted], "{v1_2:?}");
+    }
+}
+
+#[test]
+fn what_is_not_known_of_an_address_is_no_difference() {
+    let mut record = sound();
+    let mut other = record.hosts[1].addresses[0].clone();
+    other.versions.v1_3 = Known::Unknown;
+    record.hosts[1].addresses.push(other.clone());
+    assert_eq!(codes(&record), []);
+    other.versions.v1_2 = Known::No;
+    record.hosts[1].addresses.push(other);
+    assert_eq!(
+        codes(&record),
+        [Code::AddressesDiffer],
+        "the first and the last"
+    );
+}
+
 /// Nothing is wrong with a domain that takes no mail, nor with what could not be tested.
 #[test]
 fn what_was_not_tested_is_not_held_against_anybody() {
