@@ -438,6 +438,9 @@ const DEEP: &[(&str, &str, &str)] = &[
     ("good.test", "/deep/secure_renegotiation", "yes"),
     ("good.test", "/deep/extended_master_secret", "yes"),
     ("prone.test", "/injection", "yes"),
+    // One reply to one command: it was not obeyed twice, whatever the reply is.
+    ("rude.test", "/injection", "unknown"),
+    ("busy.test", "/injection", "unknown"),
     ("old.test", "/versions/1.0", "yes"),
     ("old.test", "/versions/1.2", "no"),
     ("old.test", "/deep/secure_renegotiation", "no"),
@@ -459,14 +462,27 @@ async fn a_deep_survey_finds_injection_and_old_versions() {
         handshake,
         ..Script::default()
     };
+    let quits = |code| Script {
+        quit: Act::reply(code, "no"),
+        ..Script::default()
+    };
     let world = World::new()
         .domain("good.test", Script::default())
         .domain("prone.test", handshake(Handshake::KeepsBuffer))
+        .domain("rude.test", quits(502))
+        .domain("busy.test", quits(421))
         .domain("old.test", handshake(Handshake::Garbage(chooses(1))))
         .domain("mute.test", handshake(Handshake::Close));
     let bench = Bench::of(world).await;
     let words = ["--depth", "deep", "--timeout", "5"];
-    let domains = ["good.test", "prone.test", "old.test", "mute.test"];
+    let domains = [
+        "good.test",
+        "prone.test",
+        "rude.test",
+        "busy.test",
+        "old.test",
+        "mute.test",
+    ];
     let records = bench.records(&[&words[..], &domains].concat()).await;
     for (domain, pointer, expected) in DEEP {
         let record = find(&records, domain);

@@ -55,8 +55,8 @@ pub async fn hello(call: &Call<'_>, hello: &Hello<'_>) -> Result<Answer, Unmade>
     }
 }
 
-/// STARTTLS with a NOOP behind it. Under TLS nothing is said but QUIT, so that the first reply tells the two apart:
-/// 221 is QUIT's.
+/// STARTTLS with a NOOP behind it. Under TLS nothing is said but QUIT: a second reply is to what was said before. One
+/// alone, be it a refusal, is QUIT's.
 pub async fn smuggle(call: &Call<'_>, probes: &TlsProbes, offering: Offering) -> Smuggling {
     let until = Instant::now() + call.within;
     let stream = match come_to_tls(call, Smuggled::Noop, until).await {
@@ -73,7 +73,12 @@ pub async fn smuggle(call: &Call<'_>, probes: &TlsProbes, offering: Offering) ->
     }
     match wire.reply(stage, until).await {
         Ok(reply) if reply.code == 221 => Smuggling::Stopped,
-        Ok(_) => Smuggling::Obeyed,
+        // It hangs up for a reason of its own.
+        Ok(reply) if reply.code == 421 => Smuggling::Unknown,
+        Ok(_) => match wire.reply(stage, until).await {
+            Ok(_) => Smuggling::Obeyed,
+            Err(_) => Smuggling::Unknown,
+        },
         Err(_) => Smuggling::Unknown,
     }
 }
