@@ -419,6 +419,25 @@ async fn a_survey_of_visits_makes_one_connection() {
     }
 }
 
+/// Who says our name in answer to EHLO is us: there is nothing to be said of its TLS.
+#[tokio::test(flavor = "multi_thread")]
+async fn this_machine_is_not_a_host_whose_tls_is_broken() {
+    let ours = Script {
+        ehlo: Act::reply(250, "relay.test\nSTARTTLS"),
+        ..Script::default()
+    };
+    let world = World::new()
+        .domain("ours.test", ours)
+        .domain("sound.test", Script::default());
+    let bench = Bench::of(world).await;
+    let records = bench.records(&["ours.test", "sound.test"]).await;
+    let record = find(&records, "ours.test");
+    let host = &record["hosts"][0];
+    assert_eq!(host["addresses"][0]["reach"], "this-host", "{host:#}");
+    assert_eq!(host["tls"], "could-not-test", "{host:#}");
+    assert!(!codes(record).contains(&"tls-broken"), "{record:#}");
+}
+
 /// A ServerHello that chooses a version and `TLS_RSA_WITH_AES_128_CBC_SHA`.
 fn chooses(version: u8) -> Vec<u8> {
     let mut hello = vec![22, 3, version, 0, 42, 2, 0, 0, 38, 3, version];

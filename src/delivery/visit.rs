@@ -71,6 +71,7 @@ impl Visited {
     pub fn reach(&self) -> Reach {
         match &self.outcome {
             Ok(_) => Reach::Answered,
+            Err(Failure::LoopsBack) => Reach::ThisHost,
             Err(_) if self.heard.ehlo.is_some() => Reach::Answered,
             Err(failure) => reach(failure),
         }

@@ -246,6 +246,10 @@ fn versions(session: Option<&TlsSession>) -> Versions {
 
 fn offer(visited: &Visited) -> Offer {
     let heard = &visited.heard;
+    // This machine hangs up on itself: nothing is known of its TLS.
+    if visited.reach() == delivery::Reach::ThisHost && visited.session.is_none() {
+        return Offer::Unknown;
+    }
     if heard.starttls_refused.is_some() {
         return Offer::Refused;
     }
