@@ -150,6 +150,12 @@ fn mx_records(records: Vec<Box<[u8]>>) -> Vec<MxRecord> {
         found.clear();
     }
     found.sort_by_key(|mx| mx.preference);
+    // However many there are, they take no host's place.
+    let mut roots = 0;
+    found.retain(|mx| {
+        roots += usize::from(mx.host.is_none());
+        mx.host.is_some() || roots == 1
+    });
     found.truncate(MAX_RECORDS);
     found
 }
@@ -263,6 +269,10 @@ mod tests {
             (&[(10, "192.0.2.1.")], ""),
             (&[(0, ".")], "0 ."),
             (&[(0, "."), (10, "b.test.")], "0 ., 10 b.test"), // a null MX beside others
+            (
+                &[(0, "."), (0, "."), (5, "."), (10, "b.test.")],
+                "0 ., 10 b.test",
+            ),
             (&[(0, "."), (10, "192.0.2.1.")], ""),
             (&[(10, "*.test."), (10, "c\\.d.test.")], ""),
         ] {
