@@ -96,7 +96,8 @@ pub fn judged(visited: &Visited, call: &Call<'_>, now: SystemTime) -> Found {
     let cleartext = |cause| Found::ClearToSend(Channel::Plaintext(cause));
     let never = call.policy.enforce.encryption == Encryption::Never;
     match &visited.outcome {
-        Ok(_) if never => cleartext(PlaintextCause::PolicyNone),
+        // A delivery would not have tried TLS.
+        Ok(_) | Err(Failure::Tls(_)) if never => cleartext(PlaintextCause::PolicyNone),
         Ok(Channel::Tls(seen)) => match &visited.session {
             Some(session) => match call.tls.judge(&call.policy.enforce, session, now) {
                 Ok(authenticated) => {
