@@ -134,7 +134,7 @@ fn check_refusals(reader: &HistoryReader) {
             "STARTTLS is not offered",
             Some("starttls-not-supported"),
         ),
-        ("refusing.test", "said: (address) is unknown", None),
+        ("refusing.test", "said: <(address)> is unknown", None),
         ("absent.test", "does not exist", None),
     ] {
         let refusal = known(reader, domain).refusal.unwrap();

@@ -5,7 +5,7 @@ use super::count::{Decided, channel};
 use crate::clock;
 use crate::delivery::outcome::{DeliveryResult, Outcome, PossibleDuplicate};
 use crate::message::{Earlier, Message, Queued};
-use crate::smtp::address::{MailDomain, ReversePath};
+use crate::smtp::address::{MailDomain, ReversePath, without_addresses};
 use crate::smtp::envelope::Recipient;
 use crate::tls::{Resumed, TlsSeen};
 use sha2::{Digest, Sha256};
@@ -41,7 +41,7 @@ impl<'a> Mail<'a> {
 
 /// Longest text of strangers in one field, in octets: what a reply line may have (RFC 5321
 /// §4.5.3.1.5).
-const MAX_TEXT: usize = 512;
+pub(super) const MAX_TEXT: usize = 512;
 /// Longest Message-ID in the log, in octets.
 const MAX_MESSAGE_ID: usize = 200;
 
@@ -146,16 +146,7 @@ fn reply(outcome: &Outcome, how: LogAddresses) -> String {
 pub(super) fn hide(text: &str, how: LogAddresses) -> String {
     let text = match how {
         LogAddresses::Plain => text.to_owned(),
-        LogAddresses::Hash => {
-            let hidden = |word| {
-                if str::contains(word, '@') {
-                    "(address)"
-                } else {
-                    word
-                }
-            };
-            text.split(' ').map(hidden).collect::<Vec<_>>().join(" ")
-        }
+        LogAddresses::Hash => without_addresses(text, &[]),
     };
     cut(&text, MAX_TEXT).to_owned()
 }
@@ -200,7 +191,7 @@ fn filled(text: &str, max: usize) -> Option<&str> {
 }
 
 /// At most `max` octets of a text, whole characters.
-fn cut(text: &str, max: usize) -> &str {
+pub(super) fn cut(text: &str, max: usize) -> &str {
     let mut end = max.min(text.len());
     while !text.is_char_boundary(end) {
         end -= 1; // 0 is a boundary

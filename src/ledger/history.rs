@@ -5,9 +5,9 @@
 use super::count::{Decided, channel};
 use super::event;
 use super::metrics::key_label;
-use super::{Course, DeliveryEvent, Ledger, LogAddresses, Standing};
+use super::{Course, DeliveryEvent, Ledger, Standing};
 use crate::delivery::outcome::{Channel, DeliveryResult, Outcome, PlaintextCause, Via};
-use crate::smtp::address::MailDomain;
+use crate::smtp::address::{Mailbox, without_addresses};
 use crate::store::history::{
     Clear, Downgrade, Facet, HOUR, HourCount, Label, LastAttempt, LastDelivery, LastRefusal,
     Sighting, Stands, Way,
@@ -37,7 +37,7 @@ pub struct History {
 /// What became of one recipient, as far as the history asks.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Attempt<'a> {
-    pub(super) domain: &'a MailDomain,
+    pub(super) recipient: &'a Mailbox,
     pub(super) outcome: &'a Outcome,
     pub(super) standing: Standing<'a>,
 }
@@ -45,7 +45,7 @@ pub(super) struct Attempt<'a> {
 impl<'a> Attempt<'a> {
     pub(super) fn of(event: &DeliveryEvent<'a>) -> Self {
         Self {
-            domain: &event.recipient.mailbox.domain,
+            recipient: &event.recipient.mailbox,
             outcome: event.outcome,
             standing: event.standing,
         }
@@ -83,7 +83,7 @@ impl History {
         let Some(facet) = facet(attempt.outcome) else {
             return;
         };
-        let name = event::domain(attempt.domain);
+        let name = event::domain(&attempt.recipient.domain);
         let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let mut gathered = self.lock();
         if let Some(sighting) = gathered.get_mut(&*name) {
@@ -156,7 +156,7 @@ fn observe(sighting: &mut Sighting, facet: Facet, attempt: Attempt<'_>, now: u64
     } else {
         sighting.refusal = Some(LastRefusal {
             at: now,
-            words: words(attempt.outcome),
+            words: words(attempt),
             why: attempt.outcome.blocked.as_ref().map(|block| block.reason),
         });
     }
@@ -219,9 +219,10 @@ fn note_clear(sighting: &mut Sighting, via: Option<&Via>, now: u64) {
 }
 
 /// What kept mail back, on one line and without addresses: the history has none.
-fn words(outcome: &Outcome) -> String {
-    let words = event::hide(&outcome.reply.to_string(), LogAddresses::Hash);
-    words.replace(char::is_control, " ")
+fn words(attempt: Attempt<'_>) -> String {
+    let recipient = attempt.recipient.to_string();
+    let words = without_addresses(&attempt.outcome.reply.to_string(), &[&recipient]);
+    event::cut(&words, event::MAX_TEXT).replace(char::is_control, " ")
 }
 
 /// What an attempt came to; `None` if it was none.

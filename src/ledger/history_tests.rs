@@ -1,9 +1,11 @@
 use super::super::tests::{blocked, name, outcome, plaintext, seen, unreached, via};
 use super::*;
 use crate::delivery::outcome::PlaintextCause;
+use crate::ledger::LogAddresses;
 use crate::policy::{
     CertificateProblem, ClientCertificate, Enforce, OnFailure, Published, Rule, Trial,
 };
+use crate::smtp::address::MailDomain;
 use crate::smtp::reply::Reply;
 use crate::smtp::status::EnhancedStatus;
 use crate::tls::TlsSeen;
@@ -15,13 +17,17 @@ fn at(seconds: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(T + seconds)
 }
 
-fn domain(text: &str) -> MailDomain {
-    match text.parse() {
+fn alice(domain: &str) -> Mailbox {
+    let domain = match domain.parse() {
         Ok(ip) => MailDomain::Literal(ip),
         Err(_) => MailDomain::Name {
-            ascii: name(text),
-            written: text.to_uppercase(),
+            ascii: name(domain),
+            written: domain.to_uppercase(),
         },
+    };
+    Mailbox {
+        local: "alice".to_owned(),
+        domain,
     }
 }
 
@@ -33,7 +39,7 @@ fn kept() -> History {
 
 fn record(history: &History, to: &str, outcome: &Outcome, time: u64) {
     let attempt = Attempt {
-        domain: &domain(to),
+        recipient: &alice(to),
         outcome,
         standing: Standing::default(),
     };
@@ -186,7 +192,7 @@ fn rules_are_named_or_located() {
             course: Course::OwnDomain,
         };
         let attempt = Attempt {
-            domain: &domain("a.example"),
+            recipient: &alice("a.example"),
             outcome: &outcome(),
             standing,
         };
@@ -196,7 +202,7 @@ fn rules_are_named_or_located() {
             ..standing
         };
         let notice = Attempt {
-            domain: &domain("sender.example"),
+            recipient: &alice("sender.example"),
             standing: fixed,
             ..attempt
         };

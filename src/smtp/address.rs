@@ -1,8 +1,10 @@
 //! Paths and mailboxes (RFC 5321 §4.1.2, RFC 6531 §3.3), kept as written so that a quoted local
 //! part stays quoted.
 
+mod hide;
 mod parse;
 
+pub use hide::without_addresses;
 pub use parse::{AddressError, ForwardPath, PathAndRest};
 
 use super::envelope::Utf8;

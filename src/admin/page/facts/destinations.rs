@@ -1,10 +1,10 @@
 //! Destinations: what was last obtained, what is demanded, and why mail is held back.
 
-use super::addresses::without_addresses;
 use super::counts::{Span, over_time};
 use super::policies::CachedPolicy;
 use super::rules::RuleEntry;
 use super::{Slot, time};
+use crate::smtp::address::without_addresses;
 use crate::store::history::{
     DAY, Destination, DestinationDetail, Facet, HOUR, SeenChannel, SeenRefusal, ShownDestination,
     ShownPage, Way,

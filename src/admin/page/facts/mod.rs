@@ -2,7 +2,6 @@
 //!
 //! Names of fields are for users' scripts: they stay. Times are UTC (RFC 3339), to a second.
 
-mod addresses;
 mod counts;
 mod destinations;
 mod overview;

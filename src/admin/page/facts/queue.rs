@@ -1,9 +1,9 @@
 //! The queue without addresses: who may read the page may not know who writes to whom.
 
-use super::addresses::without_addresses;
 use super::overview::QueueCounts;
 use crate::admin::queue::{QueueEntry, QueueRecipient, QueueState};
 use crate::queue::SeenPage;
+use crate::smtp::address::without_addresses;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
