@@ -194,6 +194,10 @@ fn told(visited: &Visited, address: SocketAddr) -> Address {
     let heard = &visited.heard;
     let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let session = visited.session.as_ref();
+    let refused = heard.starttls_refused.as_ref();
+    let put_off = refused
+        .filter(|_| offer(visited) == Offer::Unknown)
+        .map(|reply| format!("STARTTLS was refused for now: {reply}"));
     Address {
         address: address.ip().to_string(),
         family: if address.is_ipv4() {
@@ -202,7 +206,7 @@ fn told(visited: &Visited, address: SocketAddr) -> Address {
             Family::Ipv6
         },
         reach: reach(visited.reach()),
-        failure: visited.failure().map(|text| line(&text)),
+        failure: visited.failure().or(put_off).map(|text| line(&text)),
         connect_ms: visited.connected.map(milliseconds),
         greeting_ms: heard
             .greeting
@@ -250,8 +254,11 @@ fn offer(visited: &Visited) -> Offer {
     if visited.reach() == delivery::Reach::ThisHost && visited.session.is_none() {
         return Offer::Unknown;
     }
-    if heard.starttls_refused.is_some() {
-        return Offer::Refused;
+    match &heard.starttls_refused {
+        // It may take it another time (RFC 3207 §4): that is not known, and no "no".
+        Some(reply) if reply.starts_with('4') => return Offer::Unknown,
+        Some(_) => return Offer::Refused,
+        None => {}
     }
     let Some(ehlo) = &heard.ehlo else {
         // A host that knows only HELO has no STARTTLS (RFC 3207 §4); one with TLS from the start needs none.
